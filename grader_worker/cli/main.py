@@ -1,0 +1,19 @@
+"""`grader-worker` and its verbs."""
+
+from __future__ import annotations
+
+import click
+
+from grader_worker.cli.poll import poll
+from grader_worker.cli.run import run
+from grader_worker.cli.sandboxd import sandboxd
+
+
+@click.group()
+def main() -> None:
+    """Grade what an XQueue server hands out, in a sandbox."""
+
+
+main.add_command(poll)
+main.add_command(run)
+main.add_command(sandboxd)

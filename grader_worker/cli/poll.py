@@ -1,0 +1,24 @@
+"""`grader-worker poll`: over HTTP alone."""
+
+from __future__ import annotations
+
+import click
+
+from grader_worker.cli.assignment_options import AssignmentFlags, assignment_options
+from grader_worker.event_log import configure_logging
+from grader_worker.polling import poll_queues
+from grader_worker.sandbox_gate import SandboxGate
+from grader_worker.sandboxd.client import SandboxdClient
+from grader_worker.stopping import Stop, stop_on_signals
+
+
+@click.command()
+@assignment_options
+def poll(flags: AssignmentFlags) -> None:
+    """Lease, grade and answer submissions; needs a running sandboxd on this host."""
+    settings = flags.settings()
+    configure_logging()
+    stop = Stop()
+    stop_on_signals(stop)
+    sandbox = SandboxdClient(flags.socket_path(settings))
+    poll_queues(settings.served, sandbox=sandbox, gate=SandboxGate(sandbox), stop=stop)

@@ -1,0 +1,49 @@
+"""`grader-worker sandboxd`: the one owner of the host's sandbox."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from grader_worker.cli.assignment_options import SOCKET_OPTION
+from grader_worker.errors import SettingsError
+from grader_worker.event_log import configure_logging, log_event, log_warning
+from grader_worker.sandboxd.backends import BACKENDS, open_backend
+from grader_worker.sandboxd.daemon import SandboxDaemon
+from grader_worker.sandboxd.socket_path import ListeningSocket, default_socket_path
+from grader_worker.stopping import stop_on_signals
+from sandbox.backend import SandboxBackend
+
+
+@click.command()
+@click.option("--backend", type=click.Choice(BACKENDS), required=True, help="There is no fallback.")
+@click.option("--concurrency", type=click.IntRange(1), help="Runs at once [number of cores].")
+@SOCKET_OPTION
+def sandboxd(backend: str, concurrency: int | None, socket: Path | None) -> None:
+    """Run graders for the workers of this host, each in fresh isolation."""
+    configure_logging()
+    try:
+        listening = ListeningSocket(socket or default_socket_path(os.environ))
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
+    opened = open_backend(backend)
+    daemon = SandboxDaemon(opened, listening, concurrency=concurrency or os.cpu_count() or 1)
+    stop_on_signals(daemon.stopping)
+    _log_start(opened, listening)
+    if not daemon.serve():
+        log_warning("sandboxd-runs-left-behind")
+        # Their threads can not be ended, and the interpreter would wait for them for ever.
+        os._exit(0)
+
+
+def _log_start(backend: SandboxBackend, listening: ListeningSocket) -> None:
+    described = backend.describe()
+    log_event(
+        "sandboxd-started",
+        backend=described.name,
+        version=described.version,
+        unenforced=list(described.unenforced),
+        socket=str(listening.path),
+    )

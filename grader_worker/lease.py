@@ -1,0 +1,57 @@
+"""A submission on loan: what get_submission handed out, before anyone looked inside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from grader_worker.errors import ServerUnreachable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """`header` must go back verbatim: it is the only proof that the lease is ours."""
+
+    header: str = field(repr=False)
+    submission_id: str
+    body: str = field(repr=False)
+    files_json: str = field(repr=False, default="{}")
+    attempt: int | None = None
+    """Only servers that put it into the header tell."""
+
+
+def parse_lease(content: object) -> Lease:
+    """Read the `content` of a successful get_submission (facts: xqueue.md 1.6).
+
+    Raises:
+        ServerUnreachable: it is not the protocol's; nothing in it could be answered.
+    """
+    try:
+        parts = _mapping(content)
+        header = parts["xqueue_header"]
+        facts = _mapping(header)
+        submission_id = str(facts["submission_id"])
+        body = parts["xqueue_body"]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ServerUnreachable(f"get_submission answered something else: {error!r}") from error
+    attempt = facts.get("attempt")
+    return Lease(
+        header=header if isinstance(header, str) else json.dumps(header),
+        submission_id=submission_id,
+        body=body if isinstance(body, str) else json.dumps(body),
+        files_json=_as_json(parts.get("xqueue_files", "{}")),
+        attempt=attempt if isinstance(attempt, int) else None,
+    )
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    loaded = json.loads(value) if isinstance(value, str) else value
+    if not isinstance(loaded, dict):
+        raise TypeError("not a JSON object")
+    return loaded
+
+
+def _as_json(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,1 @@
+"""The one process per host that owns Docker or bubblewrap, and how to ask it for a run."""

@@ -1,0 +1,179 @@
+"""`RunRequest`, `RunResult`, health and description as JSON objects and back, checked.
+
+Both ends are ours, but a deploy restarts them one after the other, so what arrives may be a
+different version's: a missing or wrong field is an error, an unknown one is ignored.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from grader_worker.errors import FrameError
+from sandbox.backend import BackendDescription, BackendHealth
+from sandbox.run import (
+    DirectoryGrader,
+    ExitReason,
+    GraderSource,
+    ImageGrader,
+    Limits,
+    RunRequest,
+    RunResult,
+    TestReport,
+)
+
+Message = Mapping[str, Any]
+T = TypeVar("T")
+
+
+def encode_request(request: RunRequest) -> dict[str, Any]:
+    return {
+        "run_id": request.run_id,
+        "grader": _encode_grader(request.grader),
+        "job": dict(request.job),
+        "limits": asdict(request.limits),
+    }
+
+
+def decode_request(message: Message) -> RunRequest:
+    """Raises FrameError."""
+    return RunRequest(
+        run_id=_text(message, "run_id"),
+        grader=_decode_grader(_object(message, "grader")),
+        job=_object(message, "job"),
+        limits=_decode_limits(_object(message, "limits")),
+    )
+
+
+def encode_result(result: RunResult) -> dict[str, Any]:
+    return {
+        "reason": result.reason.value,
+        "reports": [asdict(report) for report in result.reports],
+        "declared_max": result.declared_max,
+        "detail": result.detail,
+        "notice": result.notice,
+        "grader_log": result.grader_log,
+        "phases_ms": dict(result.phases_ms),
+    }
+
+
+def decode_result(message: Message) -> RunResult:
+    """Raises FrameError."""
+    declared_max = message.get("declared_max")
+    return RunResult(
+        reason=_reason(_text(message, "reason")),
+        reports=_each(message, "reports", _decode_report),
+        declared_max=None if declared_max is None else _number(message, "declared_max"),
+        detail=_text(message, "detail"),
+        notice=_text(message, "notice"),
+        grader_log=_text(message, "grader_log"),
+        phases_ms=_object(message, "phases_ms"),
+    )
+
+
+def encode_health(health: BackendHealth) -> dict[str, Any]:
+    return {"healthy": health.healthy, "problems": list(health.problems)}
+
+
+def decode_health(message: Message) -> BackendHealth:
+    """Raises FrameError."""
+    return BackendHealth(
+        healthy=_truth(message, "healthy"), problems=_each(message, "problems", str)
+    )
+
+
+def encode_description(description: BackendDescription) -> dict[str, Any]:
+    return {
+        "name": description.name,
+        "version": description.version,
+        "unenforced": list(description.unenforced),
+    }
+
+
+def decode_description(message: Message) -> BackendDescription:
+    """Raises FrameError."""
+    return BackendDescription(
+        name=_text(message, "name"),
+        version=_text(message, "version"),
+        unenforced=_each(message, "unenforced", str),
+    )
+
+
+def _encode_grader(grader: GraderSource) -> dict[str, str]:
+    if isinstance(grader, DirectoryGrader):
+        return {"directory": str(grader.path)}
+    return {"image": grader.image}
+
+
+def _decode_grader(message: Message) -> GraderSource:
+    if "directory" in message:
+        return DirectoryGrader(path=Path(_text(message, "directory")))
+    return ImageGrader(image=_text(message, "image"))
+
+
+def _decode_limits(message: Message) -> Limits:
+    """All of them, so that no end fills in a default the other does not have."""
+    values: dict[str, Any] = {}
+    for limit in fields(Limits):
+        value = _number(message, limit.name)
+        if value <= 0 or not math.isfinite(value):
+            raise FrameError(f"limit {limit.name} is {value}")
+        values[limit.name] = int(value) if limit.type in ("int", int) else float(value)
+    return Limits(**values)
+
+
+def _decode_report(message: Message) -> TestReport:
+    expected = message.get("expected")
+    return TestReport(
+        test_id=_text(message, "test_id"),
+        title=_text(message, "title"),
+        score=_number(message, "score"),
+        max_score=_number(message, "max_score"),
+        visible=_truth(message, "visible"),
+        output=_text(message, "output"),
+        expected=None if expected is None else _text(message, "expected"),
+    )
+
+
+def _reason(text: str) -> ExitReason:
+    try:
+        return ExitReason(text)
+    except ValueError as error:
+        raise FrameError(f"unknown exit reason {text!r}") from error
+
+
+def _text(message: Message, key: str) -> str:
+    return _typed(message, key, str)
+
+
+def _truth(message: Message, key: str) -> bool:
+    return _typed(message, key, bool)
+
+
+def _number(message: Message, key: str) -> float:
+    value = message.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise FrameError(f"{key} is not a number")
+    return value
+
+
+def _object(message: Message, key: str) -> dict[str, Any]:
+    return _typed(message, key, dict)
+
+
+def _typed(message: Message, key: str, kind: type[T]) -> T:
+    value = message.get(key)
+    if not isinstance(value, kind):
+        raise FrameError(f"{key} is missing or not of the right type")
+    return value
+
+
+def _each(message: Message, key: str, decode: Callable[[Any], T]) -> tuple[T, ...]:
+    items = _typed(message, key, list)
+    try:
+        return tuple(decode(item) for item in items)
+    except AttributeError as error:
+        raise FrameError(f"{key} holds something else") from error

@@ -1,0 +1,227 @@
+"""The XQueue protocol as a puller speaks it, over HTTP (facts: xqueue.md 1).
+
+Works with the original server, edx-submissions' viewset (which wants CSRF headers and answers
+failures with 4xx) and ours, whose extensions are used only when its last answer announced them.
+One instance belongs to one thread; `sibling()` makes another that shares the login.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+
+from grader_worker.errors import LeaseLost, LoginRefused, RequestRefused, ServerUnreachable
+from grader_worker.lease import Lease, parse_lease
+from grader_worker.server_account import ServerAccount
+
+CONNECT_TIMEOUT_S = 3.05
+READ_TIMEOUT_S = 20.0
+EXTENSIONS_HEADER = "XQueue-Extensions"
+LOST_MESSAGES = frozenset({"Incorrect key for submission", "Submission does not exist"})
+DETAIL_CHARS = 4000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """`{"return_code": …, "content": …}` of any status."""
+
+    ok: bool
+    content: object
+
+    @property
+    def message(self) -> str:
+        return str(self.content)[:200]
+
+
+class XQueueClient:
+    """Raises of every request: ServerUnreachable, LoginRefused, RequestRefused."""
+
+    def __init__(self, account: ServerAccount, session: requests.Session | None = None) -> None:
+        self._account = account
+        self._session = session or _new_session(account)
+        self.extensions: frozenset[str] = frozenset()
+
+    @property
+    def session(self) -> requests.Session:
+        return self._session
+
+    @property
+    def account(self) -> ServerAccount:
+        return self._account
+
+    def sibling(self) -> XQueueClient:
+        """A client with its own connections and a copy of the login cookies: for another
+        thread, or after a fork, where sharing a socket would mix up two conversations."""
+        twin = XQueueClient(self._account)
+        twin._session.cookies.update(self._session.cookies)
+        twin.extensions = self.extensions
+        return twin
+
+    def close(self) -> None:
+        self._session.close()
+
+    def login(self) -> None:
+        """GET first: edx-submissions gives out the csrftoken cookie there that its POST wants."""
+        self._send("GET", "login", {})
+        response = self._send(
+            "POST",
+            "login",
+            {"username": self._account.username, "password": self._account.password},
+        )
+        answer = _answer(response)
+        if answer is None:
+            raise ServerUnreachable(f"login answered HTTP {response.status_code}")
+        if not answer.ok:
+            raise LoginRefused(answer.message)
+
+    def get_submission(
+        self, queue: str, *, wait_s: int | None = None, lease_s: int | None = None
+    ) -> Lease | None:
+        """Lease the next submission; None when the queue is empty.
+
+        `wait_s` is sent only where `wait` is offered, `lease_s` only where the lease can also be
+        renewed: a short lease that can not be renewed would be lost while grading.
+        """
+        params = {"queue_name": queue}
+        timeout_s = READ_TIMEOUT_S
+        if wait_s and "wait" in self.extensions:
+            params["wait"] = str(wait_s)
+            timeout_s += wait_s
+        if lease_s and {"lease", "renew"} <= self.extensions:
+            params["lease_s"] = str(lease_s)
+        answer = self._ask("GET", "get_submission", params, read_timeout_s=timeout_s)
+        if answer.ok:
+            return parse_lease(answer.content)
+        if answer.content == f"Queue '{queue}' is empty":
+            return None
+        raise RequestRefused(answer.message)
+
+    def renew_lease(self, lease: Lease, *, lease_s: int | None = None) -> None:
+        """Raises LeaseLost, besides the usual."""
+        fields = {"xqueue_header": lease.header}
+        if lease_s:
+            fields["lease_s"] = str(lease_s)
+        self._about_lease("renew_lease", fields)
+
+    def put_result(self, lease: Lease, reply: str) -> None:
+        """Raises LeaseLost, besides the usual. The same reply may be put again."""
+        self._about_lease("put_result", {"xqueue_header": lease.header, "xqueue_body": reply})
+
+    def put_failure(self, lease: Lease, *, kind: str, detail: str) -> None:
+        """Say that there is no grade and whose fault it is. Raises LeaseLost, besides the usual.
+
+        Only for a server that offers `failure`.
+        """
+        fields = {
+            "xqueue_header": lease.header,
+            "kind": kind,
+            "detail": detail[:DETAIL_CHARS],
+        }
+        self._about_lease("put_failure", fields)
+
+    def _about_lease(self, endpoint: str, fields: Mapping[str, str]) -> None:
+        answer = self._ask("POST", endpoint, fields)
+        if answer.ok:
+            return
+        if answer.content in LOST_MESSAGES:
+            raise LeaseLost(answer.message)
+        raise RequestRefused(answer.message)
+
+    def _ask(
+        self,
+        method: str,
+        endpoint: str,
+        fields: Mapping[str, str],
+        *,
+        read_timeout_s: float = READ_TIMEOUT_S,
+    ) -> Answer:
+        """Send; when the session turns out to be gone, log in and send once more, never twice:
+        a server whose sessions do not stick must not be hammered."""
+        response = self._send(method, endpoint, fields, read_timeout_s=read_timeout_s)
+        if _wants_login(response):
+            self.login()
+            response = self._send(method, endpoint, fields, read_timeout_s=read_timeout_s)
+            if _wants_login(response):
+                raise LoginRefused(f"{endpoint}: asked to log in again right after logging in")
+        answer = _answer(response)
+        if answer is None:
+            raise ServerUnreachable(f"{endpoint}: {_oddity(response)}")
+        return answer
+
+    def _send(
+        self,
+        method: str,
+        endpoint: str,
+        fields: Mapping[str, str],
+        *,
+        read_timeout_s: float = READ_TIMEOUT_S,
+    ) -> requests.Response:
+        url = f"{self._account.url}/xqueue/{endpoint}/"
+        try:
+            response = self._session.request(
+                method,
+                url,
+                params=fields if method == "GET" else None,
+                data=fields if method == "POST" else None,
+                headers=self._csrf_headers(url),
+                timeout=(CONNECT_TIMEOUT_S, read_timeout_s),
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            raise ServerUnreachable(f"{endpoint}: {error}") from error
+        self._note_extensions(response)
+        return response
+
+    def _note_extensions(self, response: requests.Response) -> None:
+        """Not from a proxy's error page, which says nothing about the server behind it."""
+        if response.status_code in (301, 302) or _answer(response) is not None:
+            announced = response.headers.get(EXTENSIONS_HEADER, "").split(",")
+            self.extensions = frozenset(filter(None, (name.strip() for name in announced)))
+
+    def _csrf_headers(self, url: str) -> dict[str, str]:
+        token = next((c.value for c in self._session.cookies if c.name == "csrftoken"), None)
+        return {"Referer": url, "X-CSRFToken": token} if token else {}
+
+
+def _new_session(account: ServerAccount) -> requests.Session:
+    session = requests.Session()
+    # A netrc entry for the host would replace our Basic credentials without a word.
+    session.trust_env = False
+    if account.basic_auth:
+        session.auth = (account.basic_auth.username, account.basic_auth.password)
+    if account.ca_bundle:
+        session.verify = str(account.ca_bundle)
+    return session
+
+
+def _answer(response: requests.Response) -> Answer | None:
+    """None when the body is not the protocol's. A 5xx is never an answer, whatever it holds:
+    proxies and crashed servers send those."""
+    if response.status_code >= 500:
+        return None
+    try:
+        body: Any = json.loads(response.content)
+        return Answer(ok=body["return_code"] == 0, content=body["content"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+
+
+def _wants_login(response: requests.Response) -> bool:
+    if response.status_code in (301, 302):
+        return "/login" in urlsplit(response.headers.get("Location", "")).path
+    answer = _answer(response)
+    if response.status_code in (401, 403):
+        # edx-submissions also refuses a wrong key with 403, then with a return code.
+        return answer is None
+    return answer is not None and not answer.ok and answer.content == "login_required"
+
+
+def _oddity(response: requests.Response) -> str:
+    location = response.headers.get("Location")
+    where = f", redirected to {location}: correct the server's url" if location else ""
+    return f"unexpected answer, HTTP {response.status_code}{where}"

@@ -1,0 +1,100 @@
+"""Calls a function of the learner's code in a fresh process and reads what it answered.
+
+The answer is bytes from a hostile process: decoded as JSON, never unpickled, believed to be a
+value and nothing more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from graders.library.session import GraderSession, Ran
+
+DRIVER = "driver.py"
+PRINTED_CHARS = 2000
+LONGEST_MESSAGE = 500
+
+
+class Answer:
+    """What a call came to: `value` when `problem` is None, otherwise a sentence for the learner."""
+
+    __slots__ = ("printed", "problem", "value")
+
+    def __init__(
+        self, *, value: object = None, problem: str | None = None, printed: str = ""
+    ) -> None:
+        self.value = value
+        self.problem = problem
+        self.printed = printed
+
+
+def call_function(
+    session: GraderSession,
+    source: str,
+    function: str,
+    args: Sequence[object] = (),
+    kwargs: Mapping[str, object] | None = None,
+    *,
+    wall_s: float | None = None,
+) -> Answer:
+    """Call `function(*args, **kwargs)` of `source`. Never raises for anything the learner did."""
+    request = {"source": source, "function": function, "args": list(args), "kwargs": kwargs or {}}
+    ran = session.run(
+        ["python3", "-I", DRIVER],
+        stdin=json.dumps(request).encode(),
+        files={DRIVER: _driver_source()},
+        wall_s=wall_s,
+    )
+    printed = ran.stderr.decode(errors="replace")[:PRINTED_CHARS]
+    problem = _stopped(ran, wall_s or session.limits["learner_wall_s"])
+    if problem is not None:
+        return Answer(problem=problem, printed=printed)
+    return _read_answer(ran, function, printed)
+
+
+def _driver_source() -> bytes:
+    path = os.path.join(os.path.dirname(__file__), DRIVER)  # noqa: PTH118, PTH120 - start-up time
+    with open(path, "rb") as file:  # noqa: PTH123
+        return file.read()
+
+
+def _stopped(ran: Ran, wall_s: float) -> str | None:
+    """Why a program that did not end by itself was stopped."""
+    sentences = {
+        "time": f"Your code took longer than {wall_s:g} s and was stopped. Does a loop never end?",
+        "memory": "Your code used too much memory and was stopped.",
+        "output": "Your code printed too much and was stopped.",
+    }
+    if ran.reason != "exited":
+        return sentences[ran.reason]
+    if not ran.stdout:
+        return f"Your program ended (status {ran.code}) before the function returned."
+    return None
+
+
+def _read_answer(ran: Ran, function: str, printed: str) -> Answer:
+    try:
+        answer = json.loads(ran.stdout)
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict):
+        return Answer(problem="The result of your function could not be read.", printed=printed)
+    if "value" in answer:
+        return Answer(value=answer["value"], printed=printed)
+    if "missing" in answer:
+        return Answer(
+            problem=f"Your code does not define a function `{function}`.", printed=printed
+        )
+    return Answer(problem=_exception(answer), printed=printed)
+
+
+def _exception(answer: Mapping[str, Any]) -> str:
+    line = answer.get("line")
+    where = f" in line {line} of your code" if isinstance(line, int) else ""
+    return f"{answer.get('error')}{where}: {answer.get('message')}"[:LONGEST_MESSAGE]

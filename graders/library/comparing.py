@@ -1,0 +1,73 @@
+"""Whether the value a learner's function returned is the expected one.
+
+Works on the JSON form of values (see `values`), so that no object of the learner's takes part:
+nothing here can be an instance with an `__eq__` that always says yes.
+"""
+
+from __future__ import annotations
+
+import math
+
+from graders.library.values import tagged
+
+UNORDERED = frozenset({"$set", "$frozenset", "$dict"})
+
+
+def same_value(expected: object, actual: object, tolerance: float = 0.0) -> bool:
+    """Equal as Python means it, but `True` is not 1, NaN is NaN, and 4 equals 4.0.
+
+    `tolerance` is both relative and absolute, and applies to floats at any depth.
+    """
+    try:
+        return _same(expected, actual, tolerance)
+    except RecursionError:
+        return False
+
+
+def _same(expected: object, actual: object, tolerance: float) -> bool:
+    if isinstance(expected, bool) or isinstance(actual, bool):
+        return expected is actual
+    if isinstance(expected, int | float) and isinstance(actual, int | float):
+        return _same_number(expected, actual, tolerance)
+    if isinstance(expected, list) and isinstance(actual, list):
+        return len(expected) == len(actual) and all(
+            _same(left, right, tolerance) for left, right in zip(expected, actual, strict=True)
+        )
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        return _same_object(expected, actual, tolerance)
+    return type(expected) is type(actual) and expected == actual
+
+
+def _same_number(expected: float, actual: float, tolerance: float) -> bool:
+    if isinstance(expected, int) and isinstance(actual, int):
+        return expected == actual
+    try:
+        expected, actual = float(expected), float(actual)
+    except OverflowError:
+        return False
+    if math.isnan(expected) or math.isnan(actual):
+        return math.isnan(expected) and math.isnan(actual)
+    return expected == actual or math.isclose(
+        expected, actual, rel_tol=tolerance, abs_tol=tolerance
+    )
+
+
+def _same_object(expected: dict[str, object], actual: dict[str, object], tolerance: float) -> bool:
+    tag, content = tagged(expected)
+    if tag in UNORDERED and tagged(actual)[0] == tag:
+        return _same_unordered(content, actual[tag], tolerance)
+    return expected.keys() == actual.keys() and all(
+        _same(value, actual[key], tolerance) for key, value in expected.items()
+    )
+
+
+def _same_unordered(expected: object, actual: object, tolerance: float) -> bool:
+    if not isinstance(expected, list) or not isinstance(actual, list):
+        return False
+    rest = list(actual)
+    for item in expected:
+        match = next((other for other in rest if _same(item, other, tolerance)), rest)
+        if match is rest:
+            return False
+        rest.remove(match)
+    return not rest

@@ -1,0 +1,1 @@
+"""Runs a course team's grader against a learner's code without trusting either."""

@@ -1,0 +1,61 @@
+"""The seam between whoever wants a run and whatever isolates it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from sandbox.run import RunRequest, RunResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendHealth:
+    """Answer of `check()`; `problems` are sentences for an operator, empty when healthy."""
+
+    healthy: bool
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendDescription:
+    """What a backend is and what it does not enforce on this host."""
+
+    name: str
+    version: str
+    unenforced: tuple[str, ...] = ()
+    """Sentences, one per limit or protection that is missing here."""
+
+
+class SandboxBackend(ABC):
+    """Runs one request in fresh isolation and leaves nothing behind.
+
+    Thread-safe: several `run` calls may be in progress at once.
+    """
+
+    @abstractmethod
+    def run(self, request: RunRequest) -> RunResult:
+        """Run the grader on the learner's code and wait for the outcome.
+
+        Raises:
+            SandboxUnavailable: the platform failed; nothing may be concluded about the learner.
+            GraderNotUsable: the grader cannot be started at all.
+        """
+
+    @abstractmethod
+    def check(self) -> BackendHealth:
+        """Run a trivial program for real and report; never raises."""
+
+    @abstractmethod
+    def describe(self) -> BackendDescription:
+        """Name, version and the limits this host cannot enforce; never raises."""
+
+    @abstractmethod
+    def reap(self) -> int:
+        """Remove leftovers of runs whose owner died; returns how many were removed.
+
+        Raises:
+            SandboxUnavailable: the platform cannot be asked.
+        """
+
+    def close(self) -> None:  # noqa: B027 - not every backend holds connections
+        """Release connections. Runs in progress end by their own limits."""

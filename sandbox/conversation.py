@@ -1,0 +1,196 @@
+"""The host's end of a run: sends the job, collects what comes back, keeps its own clock.
+
+Knows neither Docker nor bubblewrap: a backend gives it a channel to its supervisor.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sandbox.errors import GraderNotUsable, SandboxUnavailable
+from sandbox.run import ExitReason, Limits, RunRequest, RunResult
+from sandbox.supervisor import frames
+from sandbox.supervisor.frames import FrameDecoder, FrameError
+from sandbox.supervisor.session import Ending
+from sandbox.transcript import GraderSpokeNonsense, Transcript
+
+GRACE_S = 2.0
+"""The supervisor ends a run by itself; the host waits this much longer before it kills."""
+READY_S = 20.0
+SLACK_BYTES = 64 * 1024
+"""For frames of the supervisor itself, which the grader does not pay for."""
+
+TIME_NOTICE = "Your code was stopped because the time for all tests together was used up."
+MEMORY_NOTICE = "Your code was stopped because it used too much memory."
+
+
+class Channel(Protocol):
+    """Bytes to and from a supervisor."""
+
+    def send(self, data: bytes, timeout_s: float) -> None:
+        """Raises SandboxUnavailable when it cannot be delivered in time."""
+
+    def receive(self, timeout_s: float) -> bytes:
+        """Some bytes, or none when the supervisor has gone. Raises TimeoutError."""
+
+
+class SupervisorLost(Exception):
+    """The supervisor ended or fell silent without saying how the run ended.
+
+    `ready` tells whether it ever started, `learner_active` whether the learner's code was
+    running at that moment.
+    """
+
+    def __init__(self, *, ready: bool, learner_active: bool, silent: bool) -> None:
+        super().__init__("the supervisor fell silent" if silent else "the supervisor is gone")
+        self.ready = ready
+        self.learner_active = learner_active
+        self.silent = silent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _End:
+    reason: ExitReason
+    detail: str = ""
+    notice: str = ""
+    grader_log: str = ""
+
+
+class Conversation:
+    """One run. `result` may be asked for only after `hold` or after a `SupervisorLost`."""
+
+    def __init__(
+        self, channel: Channel, limits: Limits, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._channel = channel
+        self._limits = limits
+        self._clock = clock
+        self._transcript = Transcript(result_bytes=limits.result_bytes)
+        self._decoder = FrameDecoder(limits.result_bytes + SLACK_BYTES)
+        self._learner_active = False
+        self._ready = False
+
+    def hold(self, start: bytes) -> RunResult:
+        """Carry one run through.
+
+        Raises:
+            SupervisorLost: it ended or hung; the backend may know why.
+            GraderNotUsable, SandboxUnavailable: as the seam promises.
+        """
+        self._await_ready()
+        self._channel.send(start, READY_S)
+        until = self._clock() + self._limits.wall_s + GRACE_S
+        try:
+            while True:
+                frame = self._next_frame(until)
+                if frame["type"] == "ended":
+                    return self._result(self._interpret(frame))
+                self._take(frame)
+        except GraderSpokeNonsense as error:
+            return self._result(_End(reason=ExitReason.GRADER_FAILED, detail=str(error)))
+
+    def cut_short(self, notice: str) -> RunResult:
+        """The result when the learner's code took the supervisor down with it."""
+        return self._result(_End(reason=ExitReason.LEARNER_LIMIT, notice=notice))
+
+    def _await_ready(self) -> None:
+        try:
+            frame = self._next_frame(self._clock() + READY_S)
+        except GraderSpokeNonsense as error:
+            raise SandboxUnavailable(f"the supervisor does not speak frames: {error}") from error
+        if frame["type"] != "ready":
+            raise SandboxUnavailable(f"the supervisor began with {frame['type']!r:.40}")
+        self._ready = True
+
+    def _next_frame(self, until: float) -> dict[str, Any]:
+        while True:
+            try:
+                frame = self._decoder.next_frame()
+            except FrameError as error:
+                raise GraderSpokeNonsense(str(error)) from error
+            if frame is not None:
+                return frame
+            self._decoder.feed(self._receive(until))
+
+    def _receive(self, until: float) -> bytes:
+        remaining_s = until - self._clock()
+        try:
+            if remaining_s <= 0:
+                raise TimeoutError
+            data = self._channel.receive(remaining_s)
+        except TimeoutError:
+            raise self._lost(silent=True) from None
+        if not data:
+            raise self._lost(silent=False)
+        return data
+
+    def _lost(self, *, silent: bool) -> SupervisorLost:
+        return SupervisorLost(ready=self._ready, learner_active=self._learner_active, silent=silent)
+
+    def _take(self, frame: dict[str, Any]) -> None:
+        if frame["type"] == "learner":
+            self._learner_active = bool(frame.get("active"))
+            return
+        self._transcript.count_bytes(len(frames.encode(frame)))
+        self._transcript.record(frame)
+
+    def _interpret(self, frame: dict[str, Any]) -> _End:
+        how, detail = frame.get("how"), str(frame.get("detail", ""))
+        log = frames.unpack_bytes(frame.get("log", "")).decode(errors="replace")
+        match how:
+            case Ending.FINISHED if self._transcript.done:
+                return _End(reason=ExitReason.COMPLETED, grader_log=log)
+            case Ending.FINISHED:
+                return _grader_failed(f"the grader gave up: {self._transcript.failure}", log)
+            case Ending.OUT_OF_TIME if detail == "learner":
+                return _End(reason=ExitReason.LEARNER_LIMIT, notice=TIME_NOTICE, grader_log=log)
+            case Ending.OUT_OF_TIME:
+                limit = f"{self._limits.wall_s:g} s"
+                return _grader_failed(f"the grader did not finish within {limit}", log)
+            case Ending.GRADER_EXITED | Ending.GRADER_BROKE_PROTOCOL:
+                return _grader_failed(detail, log)
+            case Ending.GRADER_UNUSABLE:
+                raise GraderNotUsable(detail)
+            case _:
+                raise SandboxUnavailable(f"the supervisor failed: {detail or how}")
+
+    def _result(self, end: _End) -> RunResult:
+        return RunResult(
+            reason=end.reason,
+            reports=self._transcript.reports,
+            declared_max=self._transcript.declared_max,
+            detail=end.detail,
+            notice=end.notice,
+            grader_log=end.grader_log,
+        )
+
+
+def start_frame(
+    request: RunRequest, files: list[dict[str, Any]], isolation: Mapping[str, Any] | None = None
+) -> bytes:
+    """The only thing a supervisor is told, once."""
+    limits = request.limits
+    return frames.encode(
+        {
+            "type": "start",
+            "job": dict(request.job),
+            "files": files,
+            "isolation": isolation,
+            "limits": {
+                "wall_s": limits.wall_s,
+                "learner_wall_s": limits.learner_wall_s,
+                "learner_cpu_s": limits.learner_cpu_s,
+                "memory_bytes": limits.memory_bytes,
+                "pids": limits.pids,
+                "output_bytes": limits.output_bytes,
+                "scratch_bytes": limits.scratch_bytes,
+            },
+        }
+    )
+
+
+def _grader_failed(detail: str, log: str) -> _End:
+    return _End(reason=ExitReason.GRADER_FAILED, detail=detail, grader_log=log)

@@ -1,0 +1,108 @@
+"""What goes into a sandbox and what comes out: the types every backend and every caller share.
+
+Knows nothing about queues, HTTP or Docker. A run that the platform could not carry out is
+never a `RunResult`: it raises `sandbox.errors.SandboxUnavailable`, so that a dead sandbox can
+not be mistaken for a grade.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Upper bounds of one run. A backend that cannot enforce one says so in its `describe()`."""
+
+    wall_s: float = 30.0
+    """Whole run, from the job reaching the grader to its last frame."""
+    learner_wall_s: float = 6.0
+    """One execution of the learner's code, unless the grader asks for less."""
+    learner_cpu_s: float = 4.0
+    memory_bytes: int = 256 * MIB
+    pids: int = 64
+    cpus: float = 1.0
+    output_bytes: int = 64 * KIB
+    """Each of the learner's stdout and stderr, per execution."""
+    result_bytes: int = 1 * MIB
+    """All frames of one run together."""
+    scratch_bytes: int = 16 * MIB
+    """Writable space of the learner (tmpfs) and largest single file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectoryGrader:
+    """A grader that is a directory on this host (see `graders/`); the backend supplies Python."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageGrader:
+    """A grader shipped as a container image, `name@sha256:...` or, on a trusted host, a tag."""
+
+    image: str
+
+
+GraderSource = DirectoryGrader | ImageGrader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """One submission to grade once."""
+
+    run_id: str
+    """Names the run in logs and on every process or container it leaves; `[a-z0-9-]{1,40}`."""
+    grader: GraderSource
+    job: Mapping[str, Any]
+    """JSON object handed to the grader: `response` (the learner's text), `payload` (the author's
+    grader_payload, verbatim string), `files` (name -> text or base64), `seed` (int)."""
+    limits: Limits = field(default_factory=Limits)
+
+
+class ExitReason(StrEnum):
+    """Why a run ended. Only `COMPLETED` and `LEARNER_LIMIT` may become a grade."""
+
+    COMPLETED = "completed"
+    """The grader said `done`."""
+    LEARNER_LIMIT = "learner-limit"
+    """The whole run ran out of time or memory while the learner's code was running: the reports
+    that were finished count, the rest did not pass."""
+    GRADER_FAILED = "grader-failed"
+    """The grader said `fail`, crashed, hung by itself, or reported nonsense: no grade."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestReport:
+    """One finished test, as the grader reported it. Text is untrusted: escape before display."""
+
+    test_id: str
+    title: str
+    score: float
+    max_score: float
+    visible: bool = True
+    output: str = ""
+    expected: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    reason: ExitReason
+    reports: tuple[TestReport, ...]
+    declared_max: float | None
+    """Points of all tests the grader announced, so that an early stop still has a denominator."""
+    detail: str = ""
+    """For the course team: what the grader said or how it died. Never shown to learners."""
+    notice: str = ""
+    """For the learner: why the run stopped early, when it did."""
+    grader_log: str = ""
+    """The last bytes of the grader's own stderr, for the course team."""
+    phases_ms: Mapping[str, float] = field(default_factory=dict)
+    """Milliseconds by phase: `prepare`, `run`, `cleanup`."""

@@ -1,0 +1,151 @@
+"""`make bench`: what the server does in a second, and what a request costs it.
+
+Not part of the tests. See docs/performance.md for the method.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+from tests.bench import machine, report
+from tests.bench.campaign import QUEUES, Campaign
+from tests.bench.database import NoPostgres, open_database
+from tests.bench.phases import PHASES
+from tests.bench.result import PhaseResult
+from tests.bench.server import serving
+
+BACKENDS = ("sqlite", "postgresql")
+FULL_PENDING = (0, 10_000, 100_000, 1_000_000)
+QUICK_PENDING = (0, 10_000)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    backends: tuple[str, ...]
+    is_quick: bool
+    phases: tuple[str, ...]
+    pending: tuple[int, ...]
+    json: Path
+    markdown: Path | None
+    directory: Path
+    command: str
+
+
+def main() -> int:
+    options = _options(sys.argv[1:])
+    signal.signal(signal.SIGTERM, _stop)
+    with _scratch(options.directory) as directory:
+        facts = machine.describe(directory)
+        _say("\n".join(f"{name:8} {value}" for name, value in facts.items()))
+        results: list[PhaseResult] = []
+        for backend in options.backends:
+            results += _measure(backend, options, directory, facts)
+    _publish(options, facts, results)
+    return 1 if any(r.errors or r.duplicates for r in results) else 0
+
+
+def _measure(
+    kind: str, options: Options, directory: Path, facts: dict[str, str]
+) -> list[PhaseResult]:
+    own = directory / kind
+    own.mkdir(mode=0o711)
+    begun = time.monotonic()
+    with open_database(kind, own) as database, serving(database, own, QUEUES) as server:
+        facts[kind] = database.version
+        _say(f"\n{database.version}\n{report.headings()}")
+        campaign = Campaign(
+            server,
+            database,
+            is_quick=options.is_quick,
+            report=lambda result: _say(report.line(result)),
+        )
+        results = list(campaign.run(options.phases, options.pending))
+    _say(f"({time.monotonic() - begun:.0f} s)")
+    shutil.rmtree(own)
+    return results
+
+
+def _publish(options: Options, facts: dict[str, str], results: list[PhaseResult]) -> None:
+    _say("\n" + "\n".join(report.verdicts(results)))
+    document = {
+        "machine": facts,
+        "command": options.command,
+        "results": [dataclasses.asdict(result) for result in results],
+    }
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(document, indent=1) + "\n")
+    _say(f"written: {options.json}")
+    if options.markdown:
+        report.rewrite(options.markdown, report.section(facts, options.command, results))
+        _say(f"written: {options.markdown}")
+
+
+@contextmanager
+def _scratch(parent: Path) -> Iterator[Path]:
+    """A directory on a real disk (/tmp may be memory, where a commit costs nothing)."""
+    directory = Path(tempfile.mkdtemp(prefix="xqueue-bench-", dir=parent))
+    directory.chmod(0o711)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _options(arguments: list[str]) -> Options:
+    names = [phase.name for phase in PHASES]
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--backend", choices=[*BACKENDS, "both"], default="both")
+    parser.add_argument("--quick", action="store_true", help="fewer requests, a short backlog")
+    parser.add_argument("--json", type=Path, default=Path("var/bench.json"))
+    parser.add_argument("--markdown", type=Path, help="rewrite the tables of this document")
+    parser.add_argument("--phases", default=",".join(names), help=f"of {','.join(names)}")
+    parser.add_argument("--pending", help="lengths of the backlog; '-' for none")
+    parser.add_argument("--directory", type=Path, default=Path("/var/tmp"))
+    given = parser.parse_args(arguments)
+    unknown = set(given.phases.split(",")) - set(names)
+    if unknown:
+        parser.error(f"no such phase: {', '.join(sorted(unknown))}")
+    return Options(
+        backends=BACKENDS if given.backend == "both" else (given.backend,),
+        is_quick=given.quick,
+        phases=tuple(given.phases.split(",")),
+        pending=_pending(given.pending, given.quick),
+        json=given.json,
+        markdown=given.markdown,
+        directory=given.directory,
+        command=" ".join(["python -m tests.bench", *arguments]),
+    )
+
+
+def _pending(text: str | None, is_quick: bool) -> tuple[int, ...]:
+    if text is None:
+        return QUICK_PENDING if is_quick else FULL_PENDING
+    return tuple(int(each) for each in text.split(",") if each.isdecimal())
+
+
+def _stop(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
+    except NoPostgres as error:
+        sys.exit(str(error))

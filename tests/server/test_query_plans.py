@@ -1,0 +1,169 @@
+"""The hot statements walk the partial indexes, however long the backlog and the history are."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.sql.expression import Executable
+
+from tests.server.builders import Desk
+from xqueue_server.instant import DatabaseClock
+from xqueue_server.storage import Storage, leases, outbox, submissions
+from xqueue_server.storage import schema as tables
+
+HISTORY = 6_000
+BACKLOG = 3_000
+SLOW = re.compile(
+    r"Seq Scan on (submissions|callbacks|results|leases|contents)\b"
+    r"|^(SEARCH|SCAN) (submissions|callbacks|results|leases|contents)(?!.*INDEX|.*PRIMARY KEY)"
+    r"|\bSort\b|USE TEMP B-TREE|Filter: .*clock_timestamp",
+    re.MULTILINE,
+)
+KEY = b"k" * 32
+
+
+@dataclass(frozen=True, slots=True)
+class Hot:
+    """A statement of the hot paths, its parameters, and the index that it must use."""
+
+    statement: Executable
+    params: dict[str, Any]
+    index: str
+
+
+HOT = {
+    "a look for ready work": Hot(leases._NEXT_READY, {"q": "q1"}, "ix_submissions_ready"),
+    "the watcher's probe": Hot(
+        leases._ready_among(2), {"q0": "q1", "q1": "empty"}, "ix_submissions_ready"
+    ),
+    "the queue length": Hot(
+        submissions._COUNT_UP_TO, {"q": "q1", "most": 1001}, "ix_submissions_ready"
+    ),
+    "the full count": Hot(submissions._COUNT, {"q": "q1"}, "ix_submissions_ready"),
+    "a look for expired leases": Hot(leases._HAS_EXPIRED, {}, "ix_submissions_leased"),
+    "taking expired leases": Hot(leases._EXPIRED, {"most": 100}, "ix_submissions_leased"),
+    "a look for ended back-offs": Hot(leases._HAS_DUE, {}, "ix_submissions_delayed"),
+    "ending back-offs": Hot(leases._PROMOTE, {}, "ix_submissions_delayed"),
+    "a look for old holds": Hot(submissions._HOLDS_TO_END, {"most": 1}, "ix_submissions_held"),
+    "what a submission supersedes": Hot(
+        submissions._OLDER, {"key": b"s" * 16, "until": 1}, "ix_submissions_supersedable"
+    ),
+    "callbacks that it supersedes": Hot(
+        submissions._OLDER, {"key": b"s" * 16, "until": 1}, "ix_callbacks_supersedable"
+    ),
+    "a look for due callbacks": Hot(outbox._HAS_DUE, {}, "ix_callbacks_due"),
+    "renewing": Hot(leases._RENEW, {"of": 17, "key_hash": KEY, "length_us": 1}, "submissions"),
+    "the lease of a retry": Hot(leases._PRESENT, {"of": 17, "key_hash": KEY}, "submissions"),
+    "an issued key": Hot(leases._FIND, {"key_hash": KEY}, "leases"),
+}
+
+
+@pytest.fixture
+def crowded(desk: Desk) -> Storage:
+    """Much history, much backlog, little in flight; the clock is the database's own."""
+    with desk.storage.write() as tx:
+        now = 1_800_000_000_000_000
+        base = {
+            "priority": 0, "attempt": 1, "platform_failures": 0, "arrived_at": now,
+            "request_id": "r0", "submitted_by": "lms", "url": b"u", "lms_key": b"k",
+        }  # fmt: skip
+        states = (
+            [("graded", "q1")] * HISTORY
+            + [("queued", f"q{i % 3}") for i in range(BACKLOG)]
+            + [("delayed", "q1"), ("leased", "q1"), ("held", "q1")] * 400
+        )
+        rows = [base | _row(state, queue, now + i) for i, (state, queue) in enumerate(states)]
+        tx.run_many(text(_FILL), rows)
+        tx.run_many(text(_FILL_QUEUES), [{"name": f"q{i}"} for i in range(3)] + [{"name": "empty"}])
+        tx.run_many(text(_FILL_RESULTS), [{"of": i} for i in range(1, HISTORY)])
+        tx.run_many(
+            text(_FILL_CALLBACKS),
+            [{"of": i, "now": now, **_callback(i, now)} for i in range(1, HISTORY)],
+        )
+        tx.run_many(
+            text(_FILL_LEASES), [{"key": b"%032d" % i, "of": i, "now": now} for i in range(HISTORY)]
+        )
+    with desk.storage.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as c:
+        c.exec_driver_sql("ANALYZE")
+    return Storage(desk.storage.engine, DatabaseClock())
+
+
+def test_hot_statements_use_their_partial_indexes_and_never_sort(crowded: Storage) -> None:
+    """One test for all: filling the database takes longer than the questions."""
+    plans = {
+        name: _plan(crowded, hot) for name, hot in (HOT | {"a claim": _claim(crowded)}).items()
+    }
+    indexes = {name: hot.index for name, hot in HOT.items()} | {"a claim": "ix_submissions_ready"}
+    slow = [
+        f"{name}:\n{plan}"
+        for name, plan in plans.items()
+        if indexes[name] not in plan or SLOW.search(plan)
+    ]
+    assert not slow, "\n\n".join(slow)
+
+
+def _claim(storage: Storage) -> Hot:
+    is_postgres = storage.engine.dialect.name == "postgresql"
+    return Hot(
+        leases._CLAIM_POSTGRES if is_postgres else leases._CLAIM_SQLITE,
+        {"q": "q1", "key_hash": KEY, "length_us": 1, "account": "a"},
+        "ix_submissions_ready",
+    )
+
+
+def _plan(storage: Storage, hot: Hot) -> str:
+    """As the database would run it in production: with its own clock, on PostgreSQL."""
+    is_postgres = storage.engine.dialect.name == "postgresql"
+    compiled = hot.statement.compile(dialect=storage.engine.dialect)
+    given = {"now": None if is_postgres else 1_800_000_000_000_000} | hot.params
+    with storage.engine.connect() as connection:
+        bound = compiled.construct_params({k: v for k, v in given.items() if k in compiled.params})
+        explain = "EXPLAIN " if is_postgres else "EXPLAIN QUERY PLAN "
+        values: Any = (
+            tuple(bound[name] for name in compiled.positiontup) if compiled.positiontup else bound
+        )
+        rows = connection.exec_driver_sql(explain + str(compiled), values).all()
+    return "\n".join(str(row[-1]) for row in rows)
+
+
+def _row(state: str, queue: str, at: int) -> dict[str, Any]:
+    return {
+        "queue": queue,
+        "state": "queued" if state == "delayed" else state,
+        "available_at": at if state == "delayed" else None,
+        "lease_until": at if state == "leased" else None,
+        "lease_key": KEY if state == "leased" else None,
+        "held_at": at if state == "held" else None,
+        "supersede_key": b"%016d" % at,
+    }
+
+
+def _callback(i: int, now: int) -> dict[str, Any]:
+    is_pending = i % 20 == 0
+    return {
+        "state": "pending" if is_pending else "delivered",
+        "next_at": now if is_pending else None,
+        "key": b"%016d" % i,
+    }
+
+
+_FILL = """
+    INSERT INTO submissions (queue, state, priority, attempt, platform_failures, available_at,
+        arrived_at, request_id, submitted_by, callback_url, lms_key, supersede_key, lease_key,
+        lease_until, held_at)
+    VALUES (:queue, :state, :priority, :attempt, :platform_failures, :available_at, :arrived_at,
+        :request_id, :submitted_by, :url, :lms_key, :supersede_key, :lease_key, :lease_until,
+        :held_at)"""
+_FILL_QUEUES = f"INSERT INTO {tables.queues.name} VALUES (:name, 600, 3, 86400, 50, 0)"
+_FILL_RESULTS = """
+    INSERT INTO results (submission_id, key_hash, body, disposition, sent_by, received_at)
+    VALUES (:of, '', '', 'accepted', 'g', 0)"""
+_FILL_CALLBACKS = """
+    INSERT INTO callbacks (submission_id, kind, url, origin, order_key, supersede_key, header,
+        body, state, attempt, next_at, created_at, retry_from)
+    VALUES (:of, 'result', '', 'o', :key, :key, '', '', :state, 0, :next_at, :now, :now)"""
+_FILL_LEASES = "INSERT INTO leases VALUES (:key, :of, 1, 'g', :now)"

@@ -1,0 +1,338 @@
+"""Builders and fakes of the worker's tests: an XQueue server and a sandbox."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from grader_worker.assignment import Assignment
+from grader_worker.server_account import ServerAccount
+from sandbox.backend import BackendDescription, BackendHealth, SandboxBackend
+from sandbox.run import ExitReason, ImageGrader, RunRequest, RunResult, TestReport
+
+EXTENSIONS = "wait, lease, renew, failure"
+WAIT_CAP_S = 0.3
+"""The fake's long poll is short, so that an idle worker stops quickly."""
+
+
+@dataclass
+class FakeXQueue:
+    """One queue's server: hands out what `submit` put in, records what comes back."""
+
+    extensions: str = EXTENSIONS
+    password: str = "secret"
+    results: dict[int, dict[str, object]] = field(default_factory=dict)
+    failures: dict[int, tuple[str, str]] = field(default_factory=dict)
+    requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    renewals: int = 0
+    logins: int = 0
+    lost: bool = False
+    """Every key is refused from now on."""
+    sessions_stick: bool = True
+    broken: dict[str, list[int]] = field(default_factory=dict)
+    """Endpoint -> HTTP statuses to answer before working again."""
+    blobs: dict[str, Callable[[BaseHTTPRequestHandler], None]] = field(default_factory=dict)
+    url: str = ""
+
+    def __post_init__(self) -> None:
+        self.changed = threading.Condition()
+        self.waiting: list[tuple[int, str, str]] = []
+        self.keys: dict[int, str] = {}
+        self.sessions: set[str] = set()
+        self._ids = itertools.count(1)
+
+    def submit(self, response: str = "print(1)", *, body: str | None = None, files="{}") -> int:
+        with self.changed:
+            number = next(self._ids)
+            self.waiting.append((number, body or submission_body(response), files))
+            self.changed.notify_all()
+        return number
+
+    def until(self, condition: Callable[[FakeXQueue], object], timeout_s: float = 15) -> None:
+        with self.changed:
+            assert self.changed.wait_for(lambda: condition(self), timeout_s), self.requests
+
+    def asked(self, endpoint: str) -> list[dict[str, str]]:
+        return [fields for name, fields in self.requests if name == endpoint]
+
+    # The protocol
+
+    def answer(self, endpoint: str, fields: dict[str, str], session: str | None):
+        if endpoint == "login":
+            return self._login(fields)
+        if session not in self.sessions:
+            return None
+        if endpoint == "get_submission":
+            return self._get(fields)
+        header = json.loads(fields["xqueue_header"])
+        number = header["submission_id"]
+        if number not in self.keys:
+            return 1, "Submission does not exist"
+        if self.lost or header["submission_key"] != self.keys[number]:
+            return 1, "Incorrect key for submission"
+        return self._about(endpoint, number, fields)
+
+    def _login(self, fields):
+        if not fields:
+            return 1, "login_required"
+        self.logins += 1
+        if fields.get("password") != self.password:
+            return 1, "Incorrect login credentials"
+        return 0, "Logged in"
+
+    def _get(self, fields):
+        queue = fields["queue_name"]
+        if queue == "unknown":
+            return 1, f"Queue '{queue}' not found"
+        if "wait" in fields and not self.waiting:
+            self.changed.wait_for(lambda: self.waiting, WAIT_CAP_S)
+        if not self.waiting:
+            return 1, f"Queue '{queue}' is empty"
+        number, body, files = self.waiting.pop(0)
+        self.keys[number] = f"key-{number}"
+        header = json.dumps({"submission_id": number, "submission_key": self.keys[number]})
+        return 0, json.dumps({"xqueue_header": header, "xqueue_body": body, "xqueue_files": files})
+
+    def _about(self, endpoint, number, fields):
+        if endpoint == "renew_lease":
+            self.renewals += 1
+            return 0, 30
+        if endpoint == "put_failure":
+            self.failures[number] = (fields["kind"], fields["detail"])
+            return 0, ""
+        self.results[number] = json.loads(fields["xqueue_body"])
+        return 0, ""
+
+
+def submission_body(response: str = "print(1)", **more: object) -> str:
+    info = {"anonymous_student_id": "learner-7", "random_seed": 42}
+    return json.dumps(
+        {"grader_payload": "{}", "student_info": json.dumps(info), "student_response": response}
+        | more
+    )
+
+
+class XQueueHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    fake: FakeXQueue
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        if parts.path in self.fake.blobs:
+            self.fake.blobs[parts.path](self)
+            return
+        self._serve(parts.path, parts.query)
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+        self._serve(urlsplit(self.path).path, body)
+
+    def _serve(self, path: str, form: str) -> None:
+        endpoint = path.removeprefix("/xqueue/").strip("/")
+        fields = {name: values[0] for name, values in parse_qs(form, True).items()}
+        with self.fake.changed:
+            self.fake.requests.append((endpoint, fields))
+            self.fake.changed.notify_all()
+            statuses = self.fake.broken.get(endpoint)
+            if statuses:
+                return self.send(statuses.pop(0), b"<html>no</html>", {})
+            answer = self.fake.answer(endpoint, fields, self._session())
+            self.fake.changed.notify_all()
+        if answer is None:
+            return self.send(302, b"", {"Location": f"/xqueue/login/?next={path}"})
+        cookie = self._new_session() if endpoint == "login" and answer[0] == 0 else {}
+        body = json.dumps({"return_code": answer[0], "content": answer[1]}).encode()
+        return self.send(200, body, cookie)
+
+    def _session(self) -> str | None:
+        cookies = self.headers.get("Cookie", "")
+        return next((c[10:] for c in cookies.split("; ") if c.startswith("sessionid=")), None)
+
+    def _new_session(self) -> dict[str, str]:
+        session = f"session-{self.fake.logins}"
+        if self.fake.sessions_stick:
+            self.fake.sessions.add(session)
+        return {"Set-Cookie": f"sessionid={session}; Path=/; HttpOnly"}
+
+    def send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        if self.fake.extensions and status < 500:
+            self.send_header("XQueue-Extensions", self.fake.extensions)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_arguments: object) -> None:
+        pass
+
+
+class QuietServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_arguments: object) -> None:
+        """Workers hang up in the middle on purpose."""
+
+
+def account(xqueue: FakeXQueue, **changes: object) -> ServerAccount:
+    values = {"url": xqueue.url, "username": "grader", "password": xqueue.password}
+    return ServerAccount(**(values | changes))
+
+
+def assignment(queue: str = "python") -> Assignment:
+    return Assignment(queue=queue, grader=ImageGrader(image="grader@sha256:0"))
+
+
+def report(score: float = 1, max_score: float = 1, **changes: object) -> TestReport:
+    values = {"test_id": "t", "title": "adds up", "score": score, "max_score": max_score}
+    return TestReport(**(values | changes))
+
+
+def result(*reports: TestReport, **changes: object) -> RunResult:
+    values = {
+        "reason": ExitReason.COMPLETED,
+        "reports": reports or (report(),),
+        "declared_max": float(sum(r.max_score for r in reports) or 1),
+    }
+    return RunResult(**(values | changes))
+
+
+class LocalBackend(SandboxBackend):
+    """Answers with what `behave` returns or raises; counts."""
+
+    def __init__(self, behave: Callable[[RunRequest], RunResult] | None = None) -> None:
+        self.behave = behave or (lambda _request: result())
+        self.health = [BackendHealth(healthy=True)]
+        """The last one stays."""
+        self.requests: list[RunRequest] = []
+        self.checks = 0
+        self.reaps = 0
+
+    def run(self, request: RunRequest) -> RunResult:
+        self.requests.append(request)
+        return self.behave(request)
+
+    def check(self) -> BackendHealth:
+        self.checks += 1
+        return self.health.pop(0) if len(self.health) > 1 else self.health[0]
+
+    def describe(self) -> BackendDescription:
+        return BackendDescription(name="local", version="1", unenforced=("everything",))
+
+    def reap(self) -> int:
+        self.reaps += 1
+        return 0
+
+
+class Sleeper:
+    """Records pauses in place of sleeping; `stop_after` pauses it says stop."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.pauses: list[float] = []
+        self.stop_after = stop_after
+        self.stopped = False
+
+    def __call__(self, seconds: float) -> bool:
+        if seconds:
+            self.pauses.append(seconds)
+        if self.stop_after is not None and len(self.pauses) >= self.stop_after:
+            self.stopped = True
+        return self.stopped
+
+
+def need(program: str) -> str:
+    """A missing service skips a test here and fails it in CI."""
+    path = shutil.which(program)
+    if path is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"{program} is not installed")
+        pytest.skip(f"{program} is not installed")
+    return path
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def redis_answers(client) -> bool:
+    from redis.exceptions import RedisError
+
+    try:
+        return bool(client.ping())
+    except RedisError:
+        return False
+
+
+def eventually(condition: Callable[[], object], timeout_s: float = 15) -> None:
+    """For what happens in another process, where no event can be awaited."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+SLEEPY_SANDBOXD = """
+import sys, time
+from pathlib import Path
+from grader_worker.sandboxd.daemon import SandboxDaemon
+from grader_worker.sandboxd.socket_path import ListeningSocket
+from grader_worker.stopping import stop_on_signals
+from tests.worker.fakes import LocalBackend, result
+
+def behave(request):
+    print("running", flush=True)
+    time.sleep(float(sys.argv[2]))
+    return result()
+
+daemon = SandboxDaemon(LocalBackend(behave), ListeningSocket(Path(sys.argv[1])), concurrency=1)
+stop_on_signals(daemon.stopping)
+print("ready", flush=True)
+daemon.serve()
+"""
+
+
+class Processes:
+    """Python processes that import this tree; killed at the end."""
+
+    def __init__(self) -> None:
+        self.started: list[subprocess.Popen[str]] = []
+
+    def start(self, *arguments: object, **options: object) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+            **options,
+        )
+        self.started.append(process)
+        return process
+
+    def sandboxd(self, path: Path, run_s: float) -> subprocess.Popen[str]:
+        process = self.start("-c", SLEEPY_SANDBOXD, path, run_s)
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    def end(self) -> None:
+        for process in self.started:
+            process.kill()
+            process.wait()
+            process.stdout.close()

@@ -1,0 +1,124 @@
+"""The command line, and a whole worker as an operator runs it."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import signal
+import subprocess
+
+import pytest
+from click.testing import CliRunner
+
+from grader_worker.cli import main
+from grader_worker.event_log import configure_logging, log_crash, log_event
+from grader_worker.sandboxd.socket_path import ListeningSocket
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+@pytest.fixture
+def password_file(tmp_path):
+    file = tmp_path / "password"
+    file.write_text("secret\n")
+    return file
+
+
+@pytest.fixture
+def own_logging():
+    """`configure_logging` is for a whole process: put back what pytest had."""
+    root, ours = logging.getLogger(), logging.getLogger("grader_worker")
+    before = root.handlers[:], root.level, ours.level
+    yield
+    root.handlers[:], root.level, ours.level = before
+
+
+@pytest.mark.parametrize("verb", ["poll", "run", "sandboxd"])
+def test_every_verb_has_help(verb):
+    assert invoke(verb, "--help").exit_code == 0
+
+
+def test_there_is_no_flag_for_a_password():
+    for verb in ("poll", "run"):
+        assert "--password " not in invoke(verb, "--help").output
+
+
+def test_missing_flags_are_named():
+    outcome = invoke("poll", "--server", "http://x")
+    assert outcome.exit_code == 1
+    assert "--config" in outcome.output
+
+
+def test_a_backend_must_be_chosen():
+    assert "--backend" in invoke("sandboxd").output
+
+
+def test_a_second_sandboxd_on_the_host_is_refused(socket_path, own_logging):
+    listening = ListeningSocket(socket_path)
+    outcome = invoke("sandboxd", "--backend", "bubblewrap", "--socket", socket_path)
+    listening.close()
+    assert outcome.exit_code == 1
+    assert "another sandboxd" in outcome.output
+
+
+def test_a_log_line_is_one_json_object_with_an_event(own_logging):
+    stream = io.StringIO()
+    configure_logging(stream)
+    log_event("leased", submission="7", attempt=None)
+    logging.getLogger("some.library").warning("text\nmore")
+    try:
+        1 / 0  # noqa: B018
+    except ZeroDivisionError:
+        log_crash("crashed")
+    leased, library, crashed = map(json.loads, stream.getvalue().splitlines())
+    assert leased.items() >= {"event": "leased", "level": "info", "submission": "7"}.items()
+    assert "attempt" not in leased
+    assert library["event"] == "library"
+    assert "ZeroDivisionError" in crashed["traceback"]
+
+
+def test_poll_waits_for_a_sandboxd_then_grades_and_exits_0_when_asked(
+    processes, xqueue, password_file, socket_path
+):
+    worker = processes.start(
+        *("-m", "grader_worker", "poll"),
+        *("--server", xqueue.url, "--queue", "python", "--username", "grader"),
+        *("--password-file", password_file, "--grader", "image", "--socket", socket_path),
+        stderr=subprocess.PIPE,
+    )
+    number = xqueue.submit("LEARNERS-CODE")
+    lines = [worker.stderr.readline(), worker.stderr.readline()]
+    assert "grader-worker sandboxd" in lines[1]
+    assert xqueue.requests == []
+    processes.sandboxd(socket_path, 0)
+    xqueue.until(lambda xqueue: number in xqueue.results)
+    worker.send_signal(signal.SIGTERM)
+    rest = worker.stderr.read()
+    worker.stderr.close()
+    assert worker.wait(10) == 0
+    log = "".join(lines) + rest
+    events = [json.loads(line)["event"] for line in log.splitlines()]
+    assert {"polling", "sandbox-not-ready", "sandbox-ready", "leased", "turn-ended"} <= set(events)
+    assert "LEARNERS-CODE" not in log
+    assert "secret" not in log
+
+
+def test_a_second_signal_ends_a_poller_at_once(
+    processes, xqueue, password_file, socket_path, sandboxd_process
+):
+    sandboxd = sandboxd_process(30)
+    worker = processes.start(
+        *("-m", "grader_worker", "poll"),
+        *("--server", xqueue.url, "--queue", "python", "--username", "grader"),
+        *("--password-file", password_file, "--grader", "image", "--socket", socket_path),
+    )
+    xqueue.submit()
+    assert sandboxd.stdout.readline() == "running\n"
+    worker.send_signal(signal.SIGTERM)
+    with pytest.raises(subprocess.TimeoutExpired):
+        worker.wait(0.3)
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(5) == 130

@@ -1,0 +1,1 @@
+"""The `xqueue-server` command: one module for each noun, assembled in `main`."""

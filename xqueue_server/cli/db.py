@@ -1,0 +1,43 @@
+"""`xqueue-server db`: the database's tables."""
+
+from __future__ import annotations
+
+import click
+
+from xqueue_server.cli.environment import database
+from xqueue_server.cli.output import json_option, show_facts, show_json
+
+
+@click.group()
+def db() -> None:
+    """Create and update the database's tables."""
+
+
+@db.command()
+def upgrade() -> None:
+    """Bring the database to this version's tables. Does nothing if it is there already."""
+    from xqueue_server.storage import migration  # Alembic: half of the start-up time otherwise
+
+    with database() as storage:
+        before = migration.current(storage)
+        migration.upgrade(storage)
+        after = migration.current(storage)
+    click.echo(f"At revision {after} already" if before == after else f"Upgraded to {after}")
+
+
+@db.command()
+@json_option
+@click.pass_context
+def status(ctx: click.Context, as_json: bool) -> None:
+    """Show the database's revision and this version's; exit code 1 if they differ."""
+    from xqueue_server.storage import migration
+
+    with database() as storage:
+        current, is_current = migration.current(storage), migration.is_current(storage)
+    facts = {"current": current, "head": migration.head(), "up_to_date": is_current}
+    if as_json:
+        show_json(facts)
+    else:
+        show_facts(list(facts.items()))
+    if not is_current:
+        ctx.exit(1)

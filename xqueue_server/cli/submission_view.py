@@ -1,0 +1,98 @@
+"""Everything that is kept about one submission, except what the learner wrote."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import click
+
+from xqueue_server.cli.callback_view import (
+    CallbackView,
+    show_attempts,
+    show_callbacks,
+)
+from xqueue_server.cli.callback_view import view as view_callback
+from xqueue_server.cli.event_table import show_events
+from xqueue_server.cli.output import printable, show_facts, show_section, show_table, size
+from xqueue_server.errors import NotFound
+from xqueue_server.storage import Transaction, callbacks, events, results, submissions
+from xqueue_server.storage.events import Event
+from xqueue_server.storage.results import Result
+from xqueue_server.submission import Submission
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SubmissionView:
+    submission: Submission
+    body_bytes: int
+    file_bytes: Sequence[int]
+    events: Sequence[Event]
+    results: Sequence[Result]
+    callbacks: Sequence[CallbackView]
+
+    def as_object(self, *, with_result: bool) -> dict[str, object]:
+        return dataclasses.asdict(self.submission) | {
+            "body_bytes": self.body_bytes,
+            "file_bytes": self.file_bytes,
+            "events": self.events,
+            "results": [_result_object(r, with_result) for r in self.results],
+            "callbacks": [c.as_object() for c in self.callbacks],
+        }
+
+    def show(self, *, with_result: bool) -> None:
+        self._show_facts()
+        show_section("Timeline", lambda: show_events(self.events))
+        show_section("Results", self._show_results)
+        if with_result:
+            self._show_bodies()
+        show_section("Callbacks", lambda: show_callbacks([c.callback for c in self.callbacks]))
+        for found in self.callbacks:
+            show_section(f"Tries of callback {found.callback.id}", _attempts_shown(found))
+
+    def _show_facts(self) -> None:
+        row = dataclasses.asdict(self.submission)
+        facts = [(name.replace("_", " "), value) for name, value in row.items()]
+        files = f", files of {', '.join(map(size, self.file_bytes))}" if self.file_bytes else ""
+        show_facts([*facts, ("contents", f"body of {size(self.body_bytes)}{files}")])
+
+    def _show_results(self) -> None:
+        show_table(
+            ["ID", "RECEIVED", "BY", "DISPOSITION", "SIZE"],
+            [
+                (r.id, r.received_at, r.sent_by, r.disposition, size(len(r.body.encode())))
+                for r in self.results
+            ],
+        )
+
+    def _show_bodies(self) -> None:
+        for result in self.results:
+            click.echo(f"\nResult {result.id} in full")
+            click.echo("\n".join(printable(line) for line in result.body.splitlines()))
+
+
+def view(tx: Transaction, submission_id: int) -> SubmissionView:
+    """Raises: NotFound."""
+    found = submissions.find(tx, submission_id)
+    if found is None:
+        raise NotFound(f"Submission {submission_id} not found")
+    contents = submissions.contents_of(tx, submission_id)
+    return SubmissionView(
+        submission=found,
+        body_bytes=len(contents.body.encode()),
+        file_bytes=[f.size_bytes for f in contents.files],
+        events=events.of_submission(tx, submission_id),
+        results=results.of_submission(tx, submission_id),
+        callbacks=[view_callback(tx, c) for c in callbacks.of_submission(tx, submission_id)],
+    )
+
+
+def _result_object(result: Result, with_body: bool) -> dict[str, object]:
+    shown: dict[str, object] = dataclasses.asdict(result)
+    body = str(shown.pop("body"))
+    shown["body_bytes"] = len(body.encode())
+    return shown | ({"body": body} if with_body else {})
+
+
+def _attempts_shown(found: CallbackView) -> Callable[[], None]:
+    return lambda: show_attempts(found.attempts)

@@ -1,0 +1,65 @@
+"""Nudges through Redis: an RQ job that carries a queue's name and nothing else.
+
+The job is named by string and serialised as JSON: this server never imports the worker, and a
+worker never unpickles. A nudge that can not be sent is forgotten: workers also look by themselves.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from redis import Redis
+from redis.exceptions import RedisError
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+log = logging.getLogger(__name__)
+
+# What `grader_worker.jobs` documents as the agreement between the two.
+LANE_PREFIX = "xqueue:"
+GRADE_NEXT = "grader_worker.jobs.grade_next"
+JOB_TIMEOUT_S = 900
+NUDGE_TTL_S = 300
+FAILURE_TTL_S = 3600
+REDIS_TIMEOUT_S = 1.0
+"""A submit waits no longer than this for a Redis that is gone."""
+
+
+class RqDispatcher:
+    """Safe to share between threads."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._redis = Redis.from_url(
+            redis_url,
+            socket_timeout=REDIS_TIMEOUT_S,
+            socket_connect_timeout=REDIS_TIMEOUT_S,
+            socket_keepalive=True,
+            health_check_interval=30,
+        )
+        self._lanes: dict[str, Queue] = {}
+        self._lock = threading.Lock()
+
+    def nudge(self, queue: str) -> None:
+        try:
+            self._lane(queue).enqueue_call(
+                GRADE_NEXT,
+                args=(queue,),
+                timeout=JOB_TIMEOUT_S,
+                result_ttl=0,
+                ttl=NUDGE_TTL_S,
+                failure_ttl=FAILURE_TTL_S,
+            )
+        except (RedisError, OSError) as error:
+            log.warning(
+                "nudge not sent",
+                extra={"action": "nudge", "queue": queue, "why": type(error).__name__},
+            )
+
+    def _lane(self, queue: str) -> Queue:
+        with self._lock:
+            if queue not in self._lanes:
+                self._lanes[queue] = Queue(
+                    LANE_PREFIX + queue, connection=self._redis, serializer=JSONSerializer
+                )
+            return self._lanes[queue]

@@ -1,0 +1,165 @@
+"""Taking a submission from an LMS: checking it, superseding older ones, storing it.
+
+A missed supersede costs one grading, a wrong one loses a grade: so only a submission of the same
+part (same queue, full callback URL and grader_payload) whose learner pressed the button at least
+`SUPERSEDE_AFTER` later retires an older one. Two parts of one problem share a callback URL,
+perhaps the payload too, but are submitted together.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from xqueue_server.account import Account, Role
+from xqueue_server.errors import InvalidRequest, NotFound
+from xqueue_server.keys import digest
+from xqueue_server.settings import origin_of
+from xqueue_server.storage import Storage, Transaction, callbacks, queues, submissions
+from xqueue_server.submission import FileReference, NewSubmission
+
+SUPERSEDE_AFTER = timedelta(seconds=5)
+INVALID_FORMAT = "Queue request has invalid format"
+SUBMITTERS = frozenset({Role.LMS})
+
+AllowsOrigin = Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitHeader:
+    """The three entries of xqueue_header that the queue reads; the text itself is kept as it is."""
+
+    callback_url: str
+    lms_key: str
+    queue: str
+
+
+def read_header(text: str) -> SubmitHeader:
+    """Parse an xqueue_header as the reference does.
+
+    Raises:
+        InvalidRequest: not a JSON object with the three keys, or a value that can not be used.
+    """
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError):
+        raise InvalidRequest(INVALID_FORMAT) from None
+    if not isinstance(header, dict) or not {"lms_callback_url", "lms_key", "queue_name"} <= set(
+        header
+    ):
+        raise InvalidRequest(INVALID_FORMAT)
+    if not isinstance(header["lms_callback_url"], str):
+        raise InvalidRequest(f"{INVALID_FORMAT}: lms_callback_url must be a string")
+    if not isinstance(header["queue_name"], str):
+        raise InvalidRequest(f"Queue '{header['queue_name']}' not found")
+    return SubmitHeader(
+        callback_url=header["lms_callback_url"],
+        lms_key=json.dumps(header["lms_key"]),
+        queue=header["queue_name"],
+    )
+
+
+def check_callback_url(url: str, allows_origin: AllowsOrigin) -> None:
+    """Refuse what could never be delivered, while the LMS still listens.
+
+    Raises:
+        InvalidRequest: says which origin is not allowed and which setting allows it.
+    """
+    origin = origin_of(url) if _is_clean(url) else None
+    if origin is None:
+        raise InvalidRequest(f"{INVALID_FORMAT}: lms_callback_url is not an http(s) URL")
+    if not allows_origin(origin):
+        raise InvalidRequest(
+            f"Callbacks to {origin} are not allowed here; add it to XQUEUE_LMS_ORIGINS"
+        )
+
+
+def _is_clean(url: str) -> bool:
+    """No control characters or spaces (they split headers), no half of a surrogate pair."""
+    return not any(c <= " " or "\x7f" <= c <= "\x9f" or "\ud800" <= c <= "\udfff" for c in url)
+
+
+def read_supersede_terms(
+    header: SubmitHeader, body: str
+) -> tuple[bytes, datetime] | tuple[None, None]:
+    """The key that two submissions of one part share, and when the learner made this one.
+
+    Nothing for a body that is not what the LMS sends: such a submission supersedes nothing.
+    """
+    try:
+        content = json.loads(body)
+        payload = json.dumps(content["grader_payload"], sort_keys=True)
+        student_info = content["student_info"]
+        if isinstance(student_info, str):
+            student_info = json.loads(student_info)
+        made_at = _learner_time(student_info["submission_time"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None, None
+    return digest(header.queue, header.callback_url, payload), made_at
+
+
+def _learner_time(text: Any) -> datetime:
+    return datetime.strptime(str(text), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+
+
+def may_submit(tx: Transaction, account: Account, queue: str) -> None:
+    """Raises: NotFound, in the same words whether the queue is not there or not theirs."""
+    if not account.may(SUBMITTERS, queue) or queues.find(tx, queue) is None:
+        raise NotFound(f"Queue '{queue}' not found")
+
+
+def accept(
+    storage: Storage,
+    account: Account,
+    *,
+    header_text: str,
+    header: SubmitHeader,
+    body: str,
+    files: tuple[FileReference, ...],
+    request_id: str,
+    is_retry: bool = False,
+) -> int:
+    """Store a submission that has passed `read_header`, `check_callback_url` and `may_submit`.
+
+    `is_retry` says that an earlier try of this request ended in doubt (the database went away,
+    perhaps after the commit); what that try stored is then found by `request_id`, not doubled.
+
+    Returns the submission's id. Raises: StorageUnavailable.
+    """
+    supersede_key, made_at = read_supersede_terms(header, body)
+    new = NewSubmission(
+        request_id=request_id,
+        queue=header.queue,
+        header=header_text,
+        body=body,
+        callback_url=header.callback_url,
+        lms_key=header.lms_key,
+        files=files,
+        submitted_by=account.name,
+        supersede_key=supersede_key,
+        learner_submitted_at=made_at,
+    )
+    with storage.write() as tx:
+        stored = submissions.id_of_request(tx, request_id) if is_retry else None
+        if stored is not None:
+            return stored
+        submission_id = submissions.insert_new(tx, new)
+        if supersede_key is not None and made_at is not None:
+            _supersede_older(tx, supersede_key, made_at, by=submission_id, account=account)
+    return submission_id
+
+
+def _supersede_older(
+    tx: Transaction, key: bytes, made_at: datetime, *, by: int, account: Account
+) -> None:
+    actor = f"account {account.name}"
+    older = submissions.find_older(tx, key, made_at - SUPERSEDE_AFTER)
+    for each in older:
+        if each.callback_id is None:
+            submissions.supersede(tx, each, by=by, actor=actor)
+    undelivered = [each.callback_id for each in older if each.callback_id is not None]
+    if undelivered:
+        callbacks.cancel_superseded(tx, undelivered, actor=actor)

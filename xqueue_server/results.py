@@ -1,0 +1,199 @@
+"""Taking a result from a grader and queueing its callback, in one transaction.
+
+    arrives with                                     | what happens
+    -------------------------------------------------|------------------------------------------
+    the current key                                  | graded, callback queued
+    the accepted key, same bytes                     | nothing changes
+    the accepted key, other bytes                    | replaces the undelivered callback, else
+                                                     | queues a new one (the reference's "amend")
+    an expired key; submission queued or held        | accepted, hold cleared
+    an expired key; leased to another, or graded     | WrongKey
+    any issued key; superseded or given up           | kept, no callback
+
+A result that the LMS would refuse is never sent: the submission is held as the grader's fault.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from xqueue_server.account import Account
+from xqueue_server.callback import CallbackKind, NewCallback, order_key
+from xqueue_server.errors import WrongKey
+from xqueue_server.keys import key_hash
+from xqueue_server.leasing import WRONG_KEY, owned
+from xqueue_server.lms_interface import why_refused
+from xqueue_server.settings import origin_of
+from xqueue_server.storage import Storage, Transaction, callbacks, events, leases, submissions
+from xqueue_server.storage import results as stored
+from xqueue_server.storage.results import Disposition
+from xqueue_server.submission import HoldReason, Submission, SubmissionEvent, SubmissionState
+
+
+class KeyStanding(StrEnum):
+    """What a submission key is worth now."""
+
+    CURRENT = "current"
+    ACCEPTED = "accepted"
+    EXPIRED = "expired"
+    FOREIGN = "foreign"
+    """Never issued for this submission."""
+
+
+class Handling(StrEnum):
+    """What is done with a result."""
+
+    GRADE = "grade"
+    AMEND = "amend"
+    KEEP = "keep"
+    REFUSE = "refuse"
+
+
+_K, _S, _H = KeyStanding, SubmissionState, Handling
+
+HANDLING: dict[tuple[KeyStanding, SubmissionState], Handling] = {
+    (_K.CURRENT, _S.LEASED): _H.GRADE,
+    (_K.ACCEPTED, _S.GRADED): _H.AMEND,
+    (_K.EXPIRED, _S.QUEUED): _H.GRADE,
+    (_K.EXPIRED, _S.HELD): _H.GRADE,
+    (_K.EXPIRED, _S.SUPERSEDED): _H.KEEP,
+    (_K.EXPIRED, _S.GIVEN_UP): _H.KEEP,
+}
+"""The table above; whatever is not here is refused as a wrong key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncomingResult:
+    submission_id: int
+    key: str
+    body: str
+    request_id: str | None = None
+
+
+def receive(storage: Storage, account: Account, result: IncomingResult) -> Handling:
+    """Store a result and what follows from it. Safe to repeat.
+
+    Raises:
+        NotFound: no such submission, as far as this account may know.
+        WrongKey: the key is not valid for this submission any more, or never was.
+        StorageUnavailable
+    """
+    with storage.write() as tx:
+        submission = owned(tx, account, result.submission_id)
+        standing = key_standing(tx, submission, key_hash(result.key))
+        handling = HANDLING.get((standing, submission.state), Handling.REFUSE)
+        if handling is Handling.REFUSE:
+            raise WrongKey(WRONG_KEY)
+        _HANDLERS[handling](tx, submission, result, account)
+    return handling
+
+
+def key_standing(tx: Transaction, submission: Submission, hashed: bytes) -> KeyStanding:
+    if hashed == submission.lease_key:
+        return KeyStanding.CURRENT
+    if hashed == submission.accepted_key and submission.state is SubmissionState.GRADED:
+        return KeyStanding.ACCEPTED
+    if leases.was_issued(tx, hashed, submission.id):
+        return KeyStanding.EXPIRED
+    return KeyStanding.FOREIGN
+
+
+def _grade(tx: Transaction, submission: Submission, result: IncomingResult, by: Account) -> None:
+    refusal = why_refused(submission.callback_url, result.body)
+    if refusal:
+        _hold(tx, submission, result, by, refusal)
+        return
+    result_id = _record(tx, result, Disposition.ACCEPTED, by)
+    submissions.change(
+        tx,
+        submission,
+        SubmissionEvent.ACCEPT,
+        actor=f"account {by.name}",
+        request_id=result.request_id,
+        accepted_key=key_hash(result.key),
+    )
+    queue_callback(tx, submission, CallbackKind.RESULT, result.body, result_id=result_id)
+
+
+def _hold(
+    tx: Transaction, submission: Submission, result: IncomingResult, by: Account, refusal: str
+) -> None:
+    _record(tx, result, Disposition.REJECTED, by)
+    submissions.change(
+        tx,
+        submission,
+        SubmissionEvent.REJECT,
+        actor=f"account {by.name}",
+        detail=refusal,
+        request_id=result.request_id,
+        held_reason=HoldReason.INVALID_RESULT,
+        held_detail=refusal,
+    )
+
+
+def _amend(tx: Transaction, submission: Submission, result: IncomingResult, by: Account) -> None:
+    if stored.latest_sent(tx, submission.id) == result.body:
+        return
+    actor = f"account {by.name}"
+    refusal = why_refused(submission.callback_url, result.body)
+    disposition = Disposition.REJECTED if refusal else Disposition.AMENDED
+    result_id = _record(tx, result, disposition, by)
+    events.append(
+        tx,
+        subject=f"submission {submission.id}",
+        submission_id=submission.id,
+        actor=actor,
+        why="amend_rejected" if refusal else "amend",
+        detail=refusal,
+        request_id=result.request_id,
+    )
+    if refusal:  # the good result that was accepted before stands
+        return
+    callbacks.cancel_unsent(tx, submission.id, actor=actor, why="amend")
+    queue_callback(tx, submission, CallbackKind.RESULT, result.body, result_id=result_id)
+
+
+def _keep(tx: Transaction, submission: Submission, result: IncomingResult, by: Account) -> None:
+    if not any(kept.body == result.body for kept in stored.of_submission(tx, submission.id)):
+        _record(tx, result, Disposition.UNUSED, by)
+
+
+def _record(tx: Transaction, result: IncomingResult, disposition: Disposition, by: Account) -> int:
+    return stored.record(
+        tx,
+        result.submission_id,
+        result.body,
+        disposition,
+        key_hash=key_hash(result.key),
+        sent_by=by.name,
+    )
+
+
+def queue_callback(
+    tx: Transaction,
+    submission: Submission,
+    kind: CallbackKind,
+    body: str,
+    *,
+    result_id: int | None = None,
+) -> int:
+    """Put a message for the LMS into the outbox, with the LMS's header as it came."""
+    header = submissions.contents_of(tx, submission.id).header
+    return callbacks.insert(
+        tx,
+        NewCallback(
+            submission_id=submission.id,
+            result_id=result_id,
+            kind=kind,
+            url=submission.callback_url,
+            origin=origin_of(submission.callback_url) or "",
+            order_key=order_key(submission.callback_url, submission.lms_key),
+            supersede_key=submission.supersede_key,
+            header=header,
+            body=body,
+        ),
+    )
+
+
+_HANDLERS = {Handling.GRADE: _grade, Handling.AMEND: _amend, Handling.KEEP: _keep}

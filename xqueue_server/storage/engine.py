@@ -1,0 +1,233 @@
+"""Connections and transactions: the two databases' differences end here and in `leases`."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Engine,
+    Row,
+    bindparam,
+    create_engine,
+    event,
+    func,
+    select,
+)
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.expression import ColumnElement, Executable
+from sqlalchemy.sql.functions import GenericFunction
+
+from xqueue_server.errors import SettingsError, StorageUnavailable
+from xqueue_server.instant import Clock, DatabaseClock, SystemClock
+
+SQLITE_BUSY_TIMEOUT_MS = 10_000
+READ_ONLY = "xqueue_read_only"
+POSTGRES_SESSION = "-c idle_in_transaction_session_timeout=30000 -c statement_timeout=30000"
+
+
+class database_now_us(GenericFunction[int]):  # noqa: N801 - it names an SQL function
+    """Microseconds since 1970 by the database's own clock; NULL where the caller must give it."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(database_now_us)
+def _no_database_clock(*_args: Any, **_kw: Any) -> str:
+    return "NULL"
+
+
+@compiles(database_now_us, "postgresql")
+def _postgres_clock(*_args: Any, **_kw: Any) -> str:
+    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
+
+
+NOW: ColumnElement[int] = func.coalesce(
+    bindparam("now", type_=BigInteger), database_now_us(), type_=BigInteger
+)
+"""The present instant in SQL. Statements that use it are run with `now=tx.now`."""
+
+ONCE_NOW = select(NOW).scalar_subquery()
+"""`NOW` for WHERE clauses: evaluated once. The bare clock_timestamp() is volatile, which would
+rule out an index scan."""
+
+
+class Transaction:
+    """One transaction; `now` is what statements using `NOW` must be given."""
+
+    def __init__(self, connection: Connection, clock: Clock) -> None:
+        self.connection = connection
+        self._clock = clock
+
+    @property
+    def now(self) -> int | None:
+        """Microseconds since 1970, or None where the database supplies it."""
+        return self._clock.now_us()
+
+    @property
+    def is_postgres(self) -> bool:
+        return self.connection.dialect.name == "postgresql"
+
+    def run(self, statement: Executable, **params: Any) -> int:
+        """Execute and return the number of rows touched."""
+        return self.connection.execute(statement, params).rowcount
+
+    def run_many(self, statement: Executable, rows: Sequence[Mapping[str, Any]]) -> None:
+        if rows:
+            self.connection.execute(statement, rows)
+
+    def one(self, statement: Executable, **params: Any) -> Row[Any] | None:
+        return self.connection.execute(statement, params).first()
+
+    def all(self, statement: Executable, **params: Any) -> Sequence[Row[Any]]:
+        return self.connection.execute(statement, params).all()
+
+    def scalar(self, statement: Executable, **params: Any) -> Any:
+        return self.connection.execute(statement, params).scalar()
+
+
+class Storage:
+    """The database. Safe to share between threads, not between forked processes."""
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self.engine = engine
+        self.clock = clock
+        if engine.dialect.name == "postgresql":
+            self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
+        else:
+            self._reader = engine.execution_options(**{READ_ONLY: True})
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """A transaction that commits at the end of the block and rolls back on any error.
+
+        Raises:
+            StorageUnavailable: the database is away or stayed locked. If that happened at the
+                commit itself, the work may or may not have been done: callers that retry must be
+                idempotent.
+        """
+        with translated_errors(), self.engine.begin() as connection:
+            yield Transaction(connection, self.clock)
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """Statements that each see the latest commits, without a transaction around them."""
+        with translated_errors(), self._reader.connect() as connection:
+            yield Transaction(connection, self.clock)
+
+    def now_us(self) -> int:
+        """The present instant, from the clock that this storage lives by."""
+        given = self.clock.now_us()
+        if given is not None:
+            return given
+        with self.read() as tx:
+            return int(tx.scalar(select(NOW), now=None))
+
+    def after_fork(self) -> None:
+        """Forget connections inherited from the parent process without closing them."""
+        self.engine.dispose(close=False)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    try:
+        yield
+    except PoolTimeout as error:
+        raise StorageUnavailable("no free database connection") from error
+    except DBAPIError as error:
+        if error.connection_invalidated or _is_passing(error.orig):
+            raise StorageUnavailable(str(error.orig).strip()) from error
+        raise
+
+
+PASSING_SQLSTATES = ("08", "40", "53", "55P03", "57")
+"""Connection, serialization/deadlock, resources, lock timeout, operator intervention."""
+
+
+def _is_passing(error: BaseException | None) -> bool:
+    """Whether the same statement may well succeed later."""
+    if isinstance(error, sqlite3.OperationalError):
+        return error.sqlite_errorname.startswith(
+            ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_FULL", "SQLITE_CANTOPEN")
+        )
+    sqlstate = getattr(error, "sqlstate", "00000")
+    # psycopg gives no sqlstate when the server could not be reached at all
+    return sqlstate is None or sqlstate.startswith(PASSING_SQLSTATES)
+
+
+def open_storage(url: str, *, pool_size: int = 16, clock: Clock | None = None) -> Storage:
+    """Open the database named by an SQLAlchemy URL (`sqlite:///...` or `postgresql://...`).
+
+    Raises:
+        SettingsError: the URL can not be read or names another kind of database.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise SettingsError("XQUEUE_DATABASE_URL is not an SQLAlchemy URL") from error
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        return Storage(_sqlite_engine(parsed, pool_size), clock or SystemClock())
+    if backend == "postgresql":
+        return Storage(_postgres_engine(parsed, pool_size), clock or DatabaseClock())
+    raise SettingsError(
+        f"XQUEUE_DATABASE_URL: {backend!r} is not supported; use sqlite or postgresql"
+    )
+
+
+def _postgres_engine(url: URL, pool_size: int) -> Engine:
+    return create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=5,
+        pool_recycle=1800,
+        hide_parameters=True,  # learners' code must not reach a log through an error's text
+        connect_args={"connect_timeout": 3, "options": POSTGRES_SESSION},
+    )
+
+
+def _sqlite_engine(url: URL, pool_size: int) -> Engine:
+    if url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=5,
+        hide_parameters=True,  # as above
+        connect_args={"timeout": 10},
+    )
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None  # no BEGIN of the driver's own
+    for pragma in (
+        f"busy_timeout={SQLITE_BUSY_TIMEOUT_MS}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "temp_store=MEMORY",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_immediate(connection: Connection) -> None:
+    """Take the write lock at once: upgrading a read lock fails without waiting (SQLITE_BUSY)."""
+    if not connection.get_execution_options().get(READ_ONLY):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

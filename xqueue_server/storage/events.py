@@ -1,0 +1,93 @@
+"""The append-only record of who changed what, from which state to which, why and when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import bindparam, insert, select
+
+from xqueue_server.storage.engine import NOW, Transaction
+from xqueue_server.storage.schema import events
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    id: int
+    at: datetime
+    submission_id: int | None
+    subject: str
+    actor: str
+    from_state: str | None
+    to_state: str | None
+    why: str
+    detail: str | None
+    request_id: str | None
+
+
+_APPEND = insert(events).values(at=NOW)
+_COLUMNS = [events.c[name] for name in Event.__dataclass_fields__]
+_OF_SUBMISSION = (
+    select(*_COLUMNS).where(events.c.submission_id == bindparam("of")).order_by(events.c.id)
+)
+
+
+def append(
+    tx: Transaction,
+    *,
+    subject: str,
+    actor: str,
+    why: str,
+    submission_id: int | None = None,
+    from_state: str | None = None,
+    to_state: str | None = None,
+    detail: str | None = None,
+    request_id: str | None = None,
+) -> None:
+    """Record a change in the transaction that makes it.
+
+    `actor` is "account NAME", "operator NAME" or the name of a process ("deliver").
+    """
+    tx.run(
+        _APPEND,
+        now=tx.now,
+        subject=subject,
+        actor=actor,
+        why=why,
+        submission_id=submission_id,
+        from_state=from_state,
+        to_state=to_state,
+        detail=detail,
+        request_id=request_id,
+    )
+
+
+def submission_changed(
+    tx: Transaction,
+    submission_id: int,
+    from_state: str | None,
+    to_state: str,
+    *,
+    actor: str,
+    why: str,
+    detail: str | None = None,
+    request_id: str | None = None,
+) -> None:
+    """Record one change of a submission's state."""
+    append(
+        tx,
+        subject=f"submission {submission_id}",
+        submission_id=submission_id,
+        from_state=from_state,
+        to_state=to_state,
+        actor=actor,
+        why=why,
+        detail=detail,
+        request_id=request_id,
+    )
+
+
+def of_submission(tx: Transaction, submission_id: int) -> Sequence[Event]:
+    """Everything that happened to one submission and its callbacks, oldest first."""
+    return [Event(**row._mapping) for row in tx.all(_OF_SUBMISSION, of=submission_id)]

@@ -1,0 +1,220 @@
+"""Leases: who may grade which submission until when.
+
+`claim` is the one statement that has two forms. On PostgreSQL the row is picked in a CTE with
+SKIP LOCKED, so that claimers pass each other; on SQLite the transaction already holds the only
+write lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    BindParameter,
+    Select,
+    String,
+    bindparam,
+    exists,
+    insert,
+    literal,
+    literal_column,
+    select,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningUpdate
+
+from xqueue_server.storage import events
+from xqueue_server.storage.engine import NOW, ONCE_NOW, Transaction
+from xqueue_server.storage.schema import (
+    IS_DELAYED,
+    IS_LEASED,
+    IS_READY,
+    leases,
+    queues,
+    submissions,
+)
+from xqueue_server.submission import SubmissionEvent, SubmissionState
+
+# Always in index order: a bare EXISTS or LIMIT, PostgreSQL may answer by reading the table from its
+# oldest row on, past all the history, in the belief that a ready row must come soon.
+_IN_LINE = (
+    select(submissions.c.id)
+    .where(IS_READY)
+    .order_by(submissions.c.priority.desc(), submissions.c.id)
+    .limit(1)
+)
+_NEXT_READY = _IN_LINE.where(submissions.c.queue == bindparam("q"))
+
+
+def _claim(picked: Any) -> ReturningUpdate[Any]:
+    return (
+        update(submissions)
+        .where(submissions.c.id == picked)
+        .values(
+            state=literal_column("'leased'"),
+            lease_key=bindparam("key_hash"),
+            lease_until=NOW + bindparam("length_us"),
+            leased_by=bindparam("account"),
+        )
+        .returning(submissions.c.id, submissions.c.attempt, submissions.c.lease_until)
+    )
+
+
+_CLAIM_SQLITE = _claim(_NEXT_READY.scalar_subquery())
+# The fence keeps the planner from joining over the LIMIT and updating more rows than asked.
+_PICKED = _NEXT_READY.with_for_update(skip_locked=True).cte("picked")
+_CLAIM_POSTGRES = _claim(_PICKED.c.id)
+
+_RECORD = insert(leases).values(leased_at=NOW)
+_FIND = select(leases.c.submission_id).where(leases.c.key_hash == bindparam("key_hash"))
+_PRESENT = select(
+    submissions.c.id, submissions.c.attempt, submissions.c.lease_until, submissions.c.lease_key
+).where(submissions.c.lease_key == bindparam("key_hash"), submissions.c.id == bindparam("of"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    submission_id: int
+    attempt: int
+    lease_until: datetime
+
+
+def has_ready(tx: Transaction, queue: str) -> bool:
+    """Whether a claim would probably find something: one index probe, no lock."""
+    return tx.one(_NEXT_READY, q=queue) is not None
+
+
+def claim(
+    tx: Transaction,
+    queue: str,
+    *,
+    key_hash: bytes,
+    length_us: int,
+    account: str,
+    request_id: str | None = None,
+) -> Claim | None:
+    """Lease the next submission: highest priority first, then in the order of arrival."""
+    statement = _CLAIM_POSTGRES if tx.is_postgres else _CLAIM_SQLITE
+    row = tx.one(
+        statement, q=queue, key_hash=key_hash, length_us=length_us, account=account, now=tx.now
+    )
+    if row is None:
+        return None
+    tx.run(
+        _RECORD,
+        key_hash=key_hash,
+        submission_id=row.id,
+        attempt=row.attempt,
+        leased_by=account,
+        now=tx.now,
+    )
+    events.submission_changed(
+        tx,
+        row.id,
+        SubmissionState.QUEUED,
+        SubmissionState.LEASED,
+        actor=f"account {account}",
+        why=SubmissionEvent.LEASE,
+        request_id=request_id,
+    )
+    return Claim(submission_id=row.id, attempt=row.attempt, lease_until=row.lease_until)
+
+
+def claimed_with(tx: Transaction, key_hash: bytes) -> Claim | None:
+    """The lease that an earlier try of the same request has taken, if it still stands."""
+    submission_id = tx.scalar(_FIND, key_hash=key_hash)
+    row = tx.one(_PRESENT, of=submission_id, key_hash=key_hash)
+    if row is None:
+        return None
+    return Claim(submission_id=row.id, attempt=row.attempt, lease_until=row.lease_until)
+
+
+def was_issued(tx: Transaction, key_hash: bytes, submission_id: int) -> bool:
+    """Whether this key was ever given out for this submission."""
+    return bool(tx.scalar(_FIND, key_hash=key_hash) == submission_id)
+
+
+# -- keeping and ending --------------------------------------------------------------------------
+
+_RENEW = (
+    update(submissions)
+    .where(
+        submissions.c.id == bindparam("of"),
+        IS_LEASED,
+        submissions.c.lease_key == bindparam("key_hash"),
+    )
+    .values(lease_until=NOW + bindparam("length_us"))
+)
+_EXPIRED = (
+    select(submissions.c.id)
+    .where(IS_LEASED, submissions.c.lease_until <= ONCE_NOW)
+    .order_by(submissions.c.lease_until)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+_HAS_EXPIRED = select(literal(1)).where(
+    exists().where(IS_LEASED, submissions.c.lease_until <= ONCE_NOW)
+)
+
+
+def renew(tx: Transaction, submission_id: int, *, key_hash: bytes, length_us: int) -> bool:
+    """Let the present lease run `length_us` from now; False if this key does not hold it."""
+    return bool(
+        tx.run(_RENEW, of=submission_id, key_hash=key_hash, length_us=length_us, now=tx.now)
+    )
+
+
+def lock_expired(tx: Transaction, most: int) -> Sequence[int]:
+    """Ids of submissions whose lease has run out, locked until the transaction ends."""
+    return [row.id for row in tx.all(_EXPIRED, most=most, now=tx.now)]
+
+
+def has_expired(tx: Transaction) -> bool:
+    return tx.one(_HAS_EXPIRED, now=tx.now) is not None
+
+
+# -- delayed submissions -------------------------------------------------------------------------
+
+_HAS_DUE = select(literal(1)).where(
+    exists().where(IS_DELAYED, submissions.c.available_at <= ONCE_NOW)
+)
+_PROMOTE = (
+    update(submissions)
+    .where(IS_DELAYED, submissions.c.available_at <= ONCE_NOW)
+    .values(available_at=None)
+    .returning(submissions.c.queue)
+)
+
+
+def has_delayed_due(tx: Transaction) -> bool:
+    """Whether a backed-off submission may be leased again."""
+    return tx.one(_HAS_DUE, now=tx.now) is not None
+
+
+def make_due_ready(tx: Transaction) -> frozenset[str]:
+    """Put back into the line what has waited out its back-off; returns the queues concerned.
+
+    Ready rows alone are in the index that claims walk, so that a thousand backed-off submissions
+    at its head cost nothing.
+    """
+    return frozenset(row.queue for row in tx.all(_PROMOTE, now=tx.now))
+
+
+# -- waiting -------------------------------------------------------------------------------------
+
+
+@cache
+def _ready_among(count: int) -> Select[Any]:
+    names: list[BindParameter[str]] = [bindparam(f"q{i}", type_=String()) for i in range(count)]
+    first = _IN_LINE.where(submissions.c.queue == queues.c.name).correlate(queues).scalar_subquery()
+    return select(queues.c.name).where(queues.c.name.in_(names), first.is_not(None))
+
+
+def queues_with_ready(tx: Transaction, names: Collection[str]) -> set[str]:
+    """Those of `names` that have a submission to lease: one index probe each."""
+    params = {f"q{i}": name for i, name in enumerate(sorted(names))}
+    return {row.name for row in tx.all(_ready_among(len(params)), **params)}

@@ -1,0 +1,20 @@
+"""Alembic's entry: migrates over the connection that `storage.migration` hands it."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from xqueue_server.storage.schema import metadata
+
+connection = context.config.attributes["connection"]
+if connection.dialect.name == "postgresql":
+    connection.exec_driver_sql("SET lock_timeout = '5s'; SET statement_timeout = 0")
+    # Several hosts may start at once: the second waits, then finds nothing to do.
+    connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7310425)")
+context.configure(
+    connection=connection,
+    target_metadata=metadata,
+    render_as_batch=connection.dialect.name == "sqlite",
+)
+with context.begin_transaction():
+    context.run_migrations()

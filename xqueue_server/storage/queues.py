@@ -1,0 +1,85 @@
+"""Queues: what they are called and on which terms they lease."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import bindparam, delete, insert, select, update
+
+from xqueue_server.errors import Conflict, NotFound
+from xqueue_server.queue import Queue
+from xqueue_server.storage import events
+from xqueue_server.storage.engine import NOW, Transaction
+from xqueue_server.storage.schema import grants, queues, submissions
+
+_FIELDS = tuple(Queue.__dataclass_fields__)
+_TERMS = tuple(f for f in _FIELDS if f != "name")
+_SELECT = select(*[queues.c[f] for f in _FIELDS])
+_BY_NAME = _SELECT.where(queues.c.name == bindparam("queue_name"))
+_ALL = _SELECT.order_by(queues.c.name)
+_INSERT = insert(queues).values(created_at=NOW)
+_CHANGE = (
+    update(queues)
+    .where(queues.c.name == bindparam("queue_name"))
+    .values({f: bindparam(f) for f in _TERMS})
+)
+_REMOVE = delete(queues).where(queues.c.name == bindparam("queue_name"))
+_REVOKE = delete(grants).where(grants.c.queue == bindparam("queue_name"))
+_IS_USED = select(submissions.c.id).where(submissions.c.queue == bindparam("queue_name")).limit(1)
+
+
+def find(tx: Transaction, name: str) -> Queue | None:
+    if (
+        not name.isprintable()
+    ):  # no queue is called so, and NUL or half a surrogate can not be asked
+        return None
+    row = tx.one(_BY_NAME, queue_name=name)
+    return Queue(**row._mapping) if row else None
+
+
+def get(tx: Transaction, name: str) -> Queue:
+    """Raises: NotFound."""
+    queue = find(tx, name)
+    if queue is None:
+        raise NotFound(f"Queue '{name}' not found")
+    return queue
+
+
+def all_queues(tx: Transaction) -> Sequence[Queue]:
+    return [Queue(**row._mapping) for row in tx.all(_ALL)]
+
+
+def add(tx: Transaction, queue: Queue, *, actor: str) -> None:
+    """Raises: Conflict if the name is taken or has characters that do not print."""
+    if not queue.name.isprintable():
+        raise Conflict("a queue name must consist of printable characters")
+    if find(tx, queue.name):
+        raise Conflict(f"Queue '{queue.name}' exists already")
+    terms = {f: getattr(queue, f) for f in _FIELDS}
+    tx.run(_INSERT, now=tx.now, **terms)
+    events.append(
+        tx, subject=f"queue {queue.name}", actor=actor, why="added", detail=_described(queue)
+    )
+
+
+def change(tx: Transaction, queue: Queue, *, actor: str) -> None:
+    """Store new terms; leases already given keep theirs. Raises: NotFound."""
+    get(tx, queue.name)
+    tx.run(_CHANGE, queue_name=queue.name, **{f: getattr(queue, f) for f in _TERMS})
+    events.append(
+        tx, subject=f"queue {queue.name}", actor=actor, why="changed", detail=_described(queue)
+    )
+
+
+def remove(tx: Transaction, name: str, *, actor: str) -> None:
+    """Raises: NotFound; Conflict while submissions of the queue are kept."""
+    get(tx, name)
+    if tx.one(_IS_USED, queue_name=name):
+        raise Conflict(f"Queue '{name}' has submissions; they would be lost")
+    tx.run(_REVOKE, queue_name=name)  # or they would come back to life with a queue of this name
+    tx.run(_REMOVE, queue_name=name)
+    events.append(tx, subject=f"queue {name}", actor=actor, why="removed")
+
+
+def _described(queue: Queue) -> str:
+    return ", ".join(f"{f}={getattr(queue, f)}" for f in _TERMS)

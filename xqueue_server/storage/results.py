@@ -1,0 +1,83 @@
+"""Results as they came from graders, each kept with what was made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import bindparam, insert, select
+
+from xqueue_server.storage.engine import NOW, Transaction
+from xqueue_server.storage.schema import results
+
+
+class Disposition(StrEnum):
+    ACCEPTED = "accepted"
+    AMENDED = "amended"
+    """Replaced an accepted one."""
+    REJECTED = "rejected"
+    """The LMS would have refused it."""
+    UNUSED = "unused"
+    """Came for a submission that was superseded or given up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    id: int
+    submission_id: int
+    body: str
+    disposition: Disposition
+    sent_by: str
+    received_at: datetime
+
+
+_INSERT = insert(results).values(received_at=NOW).returning(results.c.id)
+_COLUMNS = [results.c[f] for f in Result.__dataclass_fields__]
+_OF_SUBMISSION = (
+    select(*_COLUMNS).where(results.c.submission_id == bindparam("of")).order_by(results.c.id)
+)
+_LATEST_SENT = (
+    select(results.c.body)
+    .where(
+        results.c.submission_id == bindparam("of"),
+        results.c.disposition.in_([Disposition.ACCEPTED, Disposition.AMENDED]),
+    )
+    .order_by(results.c.id.desc())
+    .limit(1)
+)
+
+
+def record(
+    tx: Transaction,
+    submission_id: int,
+    body: str,
+    disposition: Disposition,
+    *,
+    key_hash: bytes,
+    sent_by: str,
+) -> int:
+    """Keep a result; returns its id."""
+    result_id: int = tx.scalar(
+        _INSERT,
+        submission_id=submission_id,
+        body=body,
+        disposition=disposition,
+        key_hash=key_hash,
+        sent_by=sent_by,
+        now=tx.now,
+    )
+    return result_id
+
+
+def latest_sent(tx: Transaction, submission_id: int) -> str | None:
+    """The body that the LMS has or is about to get."""
+    body: str | None = tx.scalar(_LATEST_SENT, of=submission_id)
+    return body
+
+
+def of_submission(tx: Transaction, submission_id: int) -> Sequence[Result]:
+    """All of a submission's results, oldest first."""
+    rows = tx.all(_OF_SUBMISSION, of=submission_id)
+    return [Result(**{**row._mapping, "disposition": Disposition(row.disposition)}) for row in rows]

@@ -1,0 +1,280 @@
+"""Tables, indexes and the predicates that queries share with the partial indexes.
+
+Text that others chose (headers, bodies) is stored as UTF-8 bytes: PostgreSQL text can not hold
+NUL, and a learner may send one. Instants are BIGINT microseconds, so that one arithmetic serves
+both databases.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Dialect,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    TypeDecorator,
+    literal_column,
+)
+from sqlalchemy.sql import and_
+
+from xqueue_server.instant import from_datetime, to_datetime
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class Instant(TypeDecorator[datetime]):
+    """Aware UTC datetime in Python, microseconds since 1970 in the database."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        return None if value is None else from_datetime(value)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else to_datetime(value)
+
+
+class Utf8(TypeDecorator[str]):
+    """Any text, stored as bytes."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else value.encode()
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> str | None:
+        return None if value is None else bytes(value).decode()
+
+
+# SQLite gives row ids by itself only to a column declared exactly INTEGER PRIMARY KEY.
+RowId = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+    quoted = ", ".join(f"'{v}'" for v in values)
+    return CheckConstraint(f"{column} IN ({quoted})", name=column)
+
+
+queues = Table(
+    "queues",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("lease_s", Integer, nullable=False),
+    Column("max_attempts", Integer, nullable=False),
+    Column("give_up_after_s", Integer, nullable=False),
+    Column("max_platform_failures", Integer, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", RowId, Identity(), primary_key=True),
+    Column("name", String(128), nullable=False, unique=True),
+    Column("password_hash", String(512), nullable=False),
+    Column("credential_version", Integer, nullable=False, server_default="1"),
+    Column("active", Boolean, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    sqlite_autoincrement=True,  # a session names an account's id: it must never mean another one
+)
+
+grants = Table(
+    "grants",
+    metadata,
+    Column("account_id", RowId, ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
+    Column("role", String(16), primary_key=True),
+    Column("queue", String(128), primary_key=True),
+    one_of("role", ("lms", "grader", "operator")),
+)
+
+submissions = Table(
+    "submissions",
+    metadata,
+    Column("id", RowId, Identity(), primary_key=True),
+    Column("queue", String(128), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("priority", SmallInteger, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("platform_failures", Integer, nullable=False),
+    Column("available_at", Instant),  # null: now
+    Column("arrived_at", Instant, nullable=False),
+    Column("request_id", String(64), nullable=False),
+    Column("submitted_by", String(128), nullable=False),
+    Column("callback_url", Utf8, nullable=False),
+    Column("lms_key", Utf8, nullable=False),
+    Column("supersede_key", LargeBinary(16)),
+    Column("learner_submitted_at", Instant),
+    Column("lease_key", LargeBinary(32)),  # sha256 of the current key
+    Column("lease_until", Instant),
+    Column("leased_by", String(128)),
+    Column("accepted_key", LargeBinary(32)),
+    Column("held_reason", String(16)),
+    Column("held_detail", Utf8),
+    Column("held_at", Instant),
+    Column("ended_at", Instant),
+    one_of("state", ("queued", "leased", "graded", "held", "superseded", "given_up")),
+    sqlite_autoincrement=True,  # an id is never given twice, even after a deletion
+)
+
+# Literals, not parameters: neither database uses a partial index for a predicate with parameters.
+_state = submissions.c.state
+IS_READY = and_(_state == literal_column("'queued'"), submissions.c.available_at.is_(None))
+IS_DELAYED = and_(_state == literal_column("'queued'"), submissions.c.available_at.is_not(None))
+IS_LEASED = _state == literal_column("'leased'")
+IS_HELD = _state == literal_column("'held'")
+IS_SUPERSEDABLE = and_(
+    submissions.c.supersede_key.is_not(None),
+    _state.in_([literal_column(f"'{s}'") for s in ("queued", "leased", "held")]),
+)
+
+
+def _partial(name: str, *columns: Any, where: Any) -> Index:
+    return Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
+_partial(
+    "ix_submissions_ready",
+    submissions.c.queue,
+    submissions.c.priority.desc(),
+    submissions.c.id,
+    where=IS_READY,
+)
+_partial("ix_submissions_delayed", submissions.c.available_at, where=IS_DELAYED)
+_partial("ix_submissions_leased", submissions.c.lease_until, where=IS_LEASED)
+_partial("ix_submissions_held", submissions.c.held_at, where=IS_HELD)
+_partial("ix_submissions_supersedable", submissions.c.supersede_key, where=IS_SUPERSEDABLE)
+
+contents = Table(
+    "contents",
+    metadata,
+    Column("submission_id", RowId, ForeignKey("submissions.id"), primary_key=True),
+    Column("header", Utf8, nullable=False),
+    Column("body", Utf8, nullable=False),
+    Column("files", Utf8),  # JSON list of {name, blob, size_bytes}; null: none
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("key_hash", LargeBinary(32), primary_key=True),
+    Column("submission_id", RowId, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("leased_by", String(128), nullable=False),
+    Column("leased_at", Instant, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+results = Table(
+    "results",
+    metadata,
+    Column("id", RowId, Identity(), primary_key=True),
+    Column("submission_id", RowId, nullable=False, index=True),
+    Column("key_hash", LargeBinary(32), nullable=False),
+    Column("body", Utf8, nullable=False),
+    Column("disposition", String(16), nullable=False),
+    Column("sent_by", String(128), nullable=False),
+    Column("received_at", Instant, nullable=False),
+    one_of("disposition", ("accepted", "amended", "rejected", "unused")),
+)
+
+callbacks = Table(
+    "callbacks",
+    metadata,
+    Column("id", RowId, Identity(), primary_key=True),
+    Column("submission_id", RowId, nullable=False, index=True),
+    Column("result_id", RowId, unique=True),
+    Column("kind", String(16), nullable=False),
+    Column("url", Utf8, nullable=False),
+    Column("origin", String(300), nullable=False),
+    Column("order_key", LargeBinary(16), nullable=False),
+    Column("supersede_key", LargeBinary(16)),
+    Column("header", Utf8, nullable=False),
+    Column("body", Utf8, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempt", Integer, nullable=False),  # tries begun
+    Column("next_at", Instant),  # null once finished
+    Column("claim_token", LargeBinary(16)),
+    Column("created_at", Instant, nullable=False),
+    Column("retry_from", Instant, nullable=False),  # start of the 72 h; a replay renews it
+    Column("finished_at", Instant),
+    Column("last_status", Integer),
+    Column("last_error", Utf8),
+    one_of("state", ("pending", "delivered", "dead", "cancelled")),
+    one_of("kind", ("result", "give_up")),
+    sqlite_autoincrement=True,
+)
+
+IS_PENDING = callbacks.c.state == literal_column("'pending'")
+_partial("ix_callbacks_due", callbacks.c.next_at, where=IS_PENDING)
+_partial("ix_callbacks_order", callbacks.c.order_key, callbacks.c.id, where=IS_PENDING)
+_partial(
+    "ix_callbacks_origin",
+    callbacks.c.origin,
+    callbacks.c.next_at,
+    callbacks.c.id,
+    where=IS_PENDING,
+)
+IS_DEAD = callbacks.c.state == literal_column("'dead'")
+_partial("ix_callbacks_dead", callbacks.c.origin, callbacks.c.id, where=IS_DEAD)
+IS_PENDING_SUPERSEDABLE = and_(callbacks.c.supersede_key.is_not(None), IS_PENDING)
+_partial("ix_callbacks_supersedable", callbacks.c.supersede_key, where=IS_PENDING_SUPERSEDABLE)
+
+callback_attempts = Table(
+    "callback_attempts",
+    metadata,
+    Column("id", RowId, Identity(), primary_key=True),
+    Column("callback_id", RowId, nullable=False, index=True),
+    Column("started_at", Instant, nullable=False),
+    Column("duration_ms", Integer, nullable=False),
+    Column("status", Integer),
+    Column("error", Utf8),
+    Column("response", Utf8),  # the first 2 KB
+)
+
+origins = Table(
+    "origins",
+    metadata,
+    Column("origin", String(300), primary_key=True),
+    Column("failures", Integer, nullable=False),  # network or 5xx, in a row
+    Column("first_failure_at", Instant),
+    Column("open_since", Instant),  # null: breaker closed
+    Column("probe_at", Instant),  # when the next single try is allowed
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", RowId, Identity(), primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("submission_id", RowId, index=True),
+    Column("subject", String(160), nullable=False),  # e.g. "submission 17", "callback 3", "queue q"
+    Column("actor", String(160), nullable=False),
+    Column("from_state", String(16)),
+    Column("to_state", String(16)),
+    Column("why", String(32), nullable=False),
+    Column("detail", Utf8),
+    Column("request_id", String(64)),
+)

@@ -1,0 +1,102 @@
+"""What time alone changes: leases that expire, back-offs that end, holds that last too long.
+
+Every change locks its rows and checks them again, so any number of sweepers may run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xqueue_server.holding import give_up_held
+from xqueue_server.queue import Queue
+from xqueue_server.storage import Storage, Transaction, leases, queues, submissions
+from xqueue_server.submission import HoldReason, Submission, SubmissionEvent
+
+ACTOR = "sweeper"
+BATCH = 100
+"""Rows per transaction: short locks, and an interrupted sweep has done something."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepReport:
+    returned: int = 0
+    """Leases that expired and went back to their queue."""
+    held: int = 0
+    given_up: int = 0
+    queues_with_work: frozenset[str] = frozenset()
+    """Queues in which something became ready that was not."""
+
+
+def sweep(storage: Storage) -> SweepReport:
+    """Do everything that is due now. Raises: StorageUnavailable."""
+    returned, held = _expire_leases(storage)
+    ready = _end_backoffs(storage)
+    given_up = _give_up_old_holds(storage)
+    return SweepReport(
+        returned=len(returned),
+        held=held,
+        given_up=given_up,
+        queues_with_work=frozenset(returned) | ready,
+    )
+
+
+def _expire_leases(storage: Storage) -> tuple[list[str], int]:
+    """Queue names of those that went back, and how many were held instead."""
+    returned: list[str] = []
+    held = 0
+    while True:
+        with storage.read() as tx:
+            if not leases.has_expired(tx):
+                return returned, held
+        with storage.write() as tx:
+            ids = leases.lock_expired(tx, BATCH)
+            for submission_id in ids:
+                submission = submissions.get_locked(tx, submission_id)
+                if _expire(tx, submission):
+                    returned.append(submission.queue)
+                else:
+                    held += 1
+        if not ids:  # another sweeper has them
+            return returned, held
+
+
+def _expire(tx: Transaction, submission: Submission) -> bool:
+    """True if it went back to its queue, False if it is held now."""
+    queue = queues.find(tx, submission.queue) or Queue(name=submission.queue)
+    if submission.attempt < queue.max_attempts:
+        submissions.change(
+            tx, submission, SubmissionEvent.EXPIRE, actor=ACTOR, attempt=submission.attempt + 1
+        )
+        return True
+    submissions.change(
+        tx,
+        submission,
+        SubmissionEvent.EXHAUST,
+        actor=ACTOR,
+        held_reason=HoldReason.ATTEMPTS,
+        held_detail=f"{submission.attempt} leases expired without a result",
+    )
+    return False
+
+
+def _end_backoffs(storage: Storage) -> frozenset[str]:
+    with storage.read() as tx:
+        if not leases.has_delayed_due(tx):
+            return frozenset()
+    with storage.write() as tx:
+        return leases.make_due_ready(tx)
+
+
+def _give_up_old_holds(storage: Storage) -> int:
+    given_up = 0
+    while True:
+        with storage.read() as tx:
+            if not submissions.has_hold_to_end(tx):
+                return given_up
+        with storage.write() as tx:
+            ids = submissions.lock_holds_to_end(tx, BATCH)
+            for submission_id in ids:
+                give_up_held(tx, submissions.get_locked(tx, submission_id), actor=ACTOR)
+        if not ids:
+            return given_up
+        given_up += len(ids)

@@ -1,0 +1,1 @@
+"""The HTTP face: parses, calls a stage, answers."""

@@ -1,0 +1,84 @@
+"""Reading request bodies within limits, and letting the client finish talking.
+
+A client that is still sending when we answer and close sees a reset instead of our answer; so
+whatever is left of a body is read and thrown away, up to a bound.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+from flask import Request
+from gunicorn.http.errors import ParseException
+from werkzeug.datastructures import FileStorage
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from xqueue_server.errors import InvalidRequest
+from xqueue_server.settings import MB, Settings
+
+DRAIN_BYTES = 256 * MB
+CHUNK = 64 * 1024
+URLENCODED_GROWTH = 3  # one byte may take three, %XX
+SLACK = 64 * 1024  # names of fields, part headers
+MAX_PARTS = 1000
+BROKEN_STREAM = (OSError, ValueError, ParseException)
+"""What reading a body raises when the client left, or sent chunks that are none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """The fields and files of a request; of several values of one name the last, as Django does."""
+
+    fields: dict[str, str]
+    files: dict[str, FileStorage]
+
+
+def read_form(request: Request, settings: Settings) -> Form:
+    """Parse a urlencoded or multipart body; anything else is an empty form.
+
+    Raises:
+        InvalidRequest: too large (the rest is drained by `drain`), or broken beyond parsing.
+    """
+    _set_limits(request, settings)
+    try:
+        fields = {name: request.form.getlist(name)[-1] for name in request.form}
+        files = {name: request.files.getlist(name)[-1] for name in request.files}
+    except RequestEntityTooLarge:
+        raise InvalidRequest(too_large(settings)) from None
+    except (HTTPException, *BROKEN_STREAM):
+        raise InvalidRequest("The request body can not be parsed") from None
+    if sum(len(value.encode()) for value in fields.values()) > settings.max_body_bytes:
+        raise InvalidRequest(too_large(settings))
+    if len(files) > settings.max_files:
+        raise InvalidRequest(f"Queue request is too large: more than {settings.max_files} files")
+    return Form(fields=fields, files=files)
+
+
+def too_large(settings: Settings) -> str:
+    return (
+        f"Queue request is too large: fields may have {settings.max_body_bytes} bytes together, "
+        f"each of up to {settings.max_files} files {settings.max_file_bytes} bytes"
+    )
+
+
+def _set_limits(request: Request, settings: Settings) -> None:
+    """Flask's own limit on text fields (500 kB) is far below what learners may send."""
+    request.max_form_parts = MAX_PARTS
+    if request.mimetype == "multipart/form-data":
+        files = settings.max_files * settings.max_file_bytes
+        request.max_form_memory_size = settings.max_body_bytes
+        request.max_content_length = settings.max_body_bytes + files + SLACK
+    else:
+        encoded = settings.max_body_bytes * URLENCODED_GROWTH + SLACK
+        request.max_form_memory_size = encoded
+        request.max_content_length = encoded
+
+
+def drain(request: Request) -> None:
+    """Read what is left of the body, up to `DRAIN_BYTES`, and forget it."""
+    stream = request.environ["wsgi.input"]
+    left = DRAIN_BYTES
+    with contextlib.suppress(*BROKEN_STREAM):
+        while left > 0 and (chunk := stream.read(min(CHUNK, left))):
+            left -= len(chunk)

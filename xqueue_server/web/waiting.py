@@ -1,0 +1,96 @@
+"""Long polling: letting graders wait for work without each of them asking the database.
+
+One thread per process probes an index every `PROBE_S` while anybody waits, whatever the number of
+waiters, and wakes those whose queue has work. Half of the process's threads may wait, so that the
+other half always answers.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from xqueue_server.errors import StorageUnavailable
+from xqueue_server.storage import Storage, leases
+
+PROBE_S = 0.025
+LONGEST_WAIT_S = 20.0
+AFTER_FAILURE_S = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class Waiting:
+    """The waiters of one process. The thread starts with the first of them (after the fork)."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        *,
+        most: int,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._storage = storage
+        self._monotonic = monotonic
+        self._places = threading.BoundedSemaphore(max(most, 1))
+        self._changed = threading.Condition()
+        self._waiters: Counter[str] = Counter()
+        self._seen: Counter[str] = Counter()  # how often a queue was seen with work
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def place(self) -> Iterator[bool]:
+        """Take one of the places for as long as the block runs; yields False if all are taken."""
+        taken = self._places.acquire(blocking=False)
+        try:
+            yield taken
+        finally:
+            if taken:
+                self._places.release()
+
+    def until_work(self, queue: str, deadline: float) -> bool:
+        """Block until the queue is seen with work, or the deadline; False if it was not seen."""
+        with self._changed:
+            self._ensure_thread()
+            before = self._seen[queue]
+            self._waiters[queue] += 1
+            self._changed.notify_all()
+            try:
+                return self._changed.wait_for(
+                    lambda: self._seen[queue] != before, deadline - self._monotonic()
+                )
+            finally:
+                self._waiters[queue] -= 1
+
+    def _ensure_thread(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._watch, name="watcher", daemon=True)
+            self._thread.start()
+
+    def _watch(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: bool(self._waited_for()))
+                names = self._waited_for()
+            time.sleep(self._probe(names))
+
+    def _waited_for(self) -> set[str]:
+        return {name for name, count in self._waiters.items() if count > 0}
+
+    def _probe(self, names: set[str]) -> float:
+        """Wake whoever can be served; returns how long to pause before the next probe."""
+        try:
+            with self._storage.read() as tx:
+                ready = leases.queues_with_ready(tx, names)
+        except StorageUnavailable as error:
+            log.warning("probe failed", extra={"action": "probe", "why": str(error)})
+            return AFTER_FAILURE_S
+        if ready:
+            with self._changed:
+                self._seen.update(ready)
+                self._changed.notify_all()
+        return PROBE_S
