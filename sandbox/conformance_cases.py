@@ -390,6 +390,28 @@ os.chmod("/box", 0o500)
     _expect(ran(result.reports[1]).stdout == "[]", ran(result.reports[1]))
 
 
+@promise("no-lasting-memory", "Shared memory that a program leaves behind is free for the next.")
+def _(backend: SandboxBackend) -> None:
+    leave = """
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+libc.shmat.restype = ctypes.c_void_p
+for number in range(1000):
+    segment = libc.shmget(0, 1 << 20, 0o1600)
+    address = libc.shmat(segment, None, 0)
+    if segment < 0 or address in (None, ctypes.c_void_p(-1).value):
+        break
+    ctypes.memset(address, 1, 1 << 20)
+    if number > 70:
+        break
+"""
+    second = run_step("t2", argv=["python3", "-I", "-S", "-c", "print(len(bytearray(60 << 20)))"])
+    script = [TESTS, run_step("t1"), second, report_step("t3"), DONE]
+    result = backend.run(probe_request(script, leave, limits=QUICK))
+    _expect(result.reason is ExitReason.COMPLETED, result)
+    _expect(ran(result.reports[1]).stdout == f"{60 << 20}\n", ran(result.reports[1]))
+
+
 # -- graders that fail ---------------------------------------------------------------------------
 
 

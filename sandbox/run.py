@@ -7,12 +7,14 @@ not be mistaken for a grade.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+RUN_ID = re.compile(r"[a-z0-9-]{1,40}")
 KIB = 1024
 MIB = 1024 * KIB
 
@@ -65,6 +67,11 @@ class RunRequest:
     """JSON object handed to the grader: `response` (the learner's text), `payload` (the author's
     grader_payload, verbatim string), `files` (name -> text or base64), `seed` (int)."""
     limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        # It becomes part of file and container names.
+        if not RUN_ID.fullmatch(self.run_id):
+            raise ValueError(f"run_id {self.run_id!r} is not 1 to 40 of a-z 0-9 -")
 
 
 class ExitReason(StrEnum):

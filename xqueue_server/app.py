@@ -24,6 +24,7 @@ from xqueue_server.web.waiting import Waiting
 def create_app(settings: Settings, storage: Storage | None = None) -> Flask:
     """The WSGI application. Call it in the process that serves: it opens connections."""
     app = Flask("xqueue_server", static_folder=None)
+    app.url_map.merge_slashes = False  # it would redirect with 308; a doubled slash is a 404
     services = _services(settings, storage or open_storage(settings.database_url))
     app.extensions["xqueue"] = services
     add_wire(app, services)

@@ -11,7 +11,7 @@ from xqueue_server.keys import digest
 
 class CallbackState(StrEnum):
     PENDING = "pending"
-    """To be sent at `next_at`; while a sender has it, `claimed_until` is set."""
+    """To be sent at `next_at`; while a sender has it, `claim_token` is set and `next_at` is a minute on."""
     DELIVERED = "delivered"
     DEAD = "dead"
     """Not delivered and no longer tried; a person may replay it."""

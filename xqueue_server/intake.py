@@ -45,21 +45,16 @@ def read_header(text: str) -> SubmitHeader:
     """
     try:
         header = json.loads(text)
-    except (ValueError, RecursionError):
+        lms_key = json.dumps(header["lms_key"])  # may nest deeper than json.loads minds
+        callback_url, queue = header["lms_callback_url"], header["queue_name"]
+        named = f"Queue '{queue}'"
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise InvalidRequest(INVALID_FORMAT) from None
-    if not isinstance(header, dict) or not {"lms_callback_url", "lms_key", "queue_name"} <= set(
-        header
-    ):
-        raise InvalidRequest(INVALID_FORMAT)
-    if not isinstance(header["lms_callback_url"], str):
+    if not isinstance(callback_url, str):
         raise InvalidRequest(f"{INVALID_FORMAT}: lms_callback_url must be a string")
-    if not isinstance(header["queue_name"], str):
-        raise InvalidRequest(f"Queue '{header['queue_name']}' not found")
-    return SubmitHeader(
-        callback_url=header["lms_callback_url"],
-        lms_key=json.dumps(header["lms_key"]),
-        queue=header["queue_name"],
-    )
+    if not isinstance(queue, str):
+        raise InvalidRequest(f"{named} not found")
+    return SubmitHeader(callback_url=callback_url, lms_key=lms_key, queue=queue)
 
 
 def check_callback_url(url: str, allows_origin: AllowsOrigin) -> None:
@@ -102,7 +97,10 @@ def read_supersede_terms(
 
 
 def _learner_time(text: Any) -> datetime:
-    return datetime.strptime(str(text), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+    moment = datetime.strptime(str(text), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+    if moment.year < 1970:
+        raise ValueError("no learner lived then, and what is 5 s before may not exist")
+    return moment
 
 
 def may_submit(tx: Transaction, account: Account, queue: str) -> None:

@@ -50,9 +50,11 @@ def why_refused(callback_url: str, body: str) -> str | None:
 def _why_bad_score(score: Any) -> str | None:
     if isinstance(score, bool) or not isinstance(score, int | float):
         return "'score' is not a number"
-    if not math.isfinite(score) or score < 0:
-        return "'score' is not a finite number of 0 or more"
-    return None
+    try:
+        is_points = math.isfinite(score) and score >= 0
+    except OverflowError:  # an integer that no float can hold
+        is_points = False
+    return None if is_points else "'score' is not a finite number of 0 or more"
 
 
 def _why_bad_message(message: Any) -> str | None:

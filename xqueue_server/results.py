@@ -4,6 +4,7 @@
     -------------------------------------------------|------------------------------------------
     the current key                                  | graded, callback queued
     the accepted key, same bytes                     | nothing changes
+    the key of a refused result, the same again      | nothing changes
     the accepted key, other bytes                    | replaces the undelivered callback, else
                                                      | queues a new one (the reference's "amend")
     an expired key; submission queued or held        | accepted, hold cleared
@@ -85,8 +86,14 @@ def receive(storage: Storage, account: Account, result: IncomingResult) -> Handl
         handling = HANDLING.get((standing, submission.state), Handling.REFUSE)
         if handling is Handling.REFUSE:
             raise WrongKey(WRONG_KEY)
-        _HANDLERS[handling](tx, submission, result, account)
+        if standing is KeyStanding.CURRENT or not _is_repeated(tx, result):
+            _HANDLERS[handling](tx, submission, result, account)
     return handling
+
+
+def _is_repeated(tx: Transaction, result: IncomingResult) -> bool:
+    """Whether it is the last one again, from a grader that did not get our answer."""
+    return stored.is_latest(tx, result.submission_id, result.body, key_hash=key_hash(result.key))
 
 
 def key_standing(tx: Transaction, submission: Submission, hashed: bytes) -> KeyStanding:

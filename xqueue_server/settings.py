@@ -158,9 +158,12 @@ def _secret(env: Mapping[str, str], name: str) -> str | None:
     if not path:
         return env.get(name) or None
     try:
-        return Path(path).read_text(encoding="utf-8").strip()
+        text = Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{name}_FILE: can not read {path}") from error
+    if not text:  # a default instead could mean another, empty database
+        raise SettingsError(f"{name}_FILE: {path} is empty")
+    return text
 
 
 def _secret_key(env: Mapping[str, str], data_dir: Path, database_url: str) -> bytes:

@@ -36,9 +36,9 @@ from sandbox.conversation import (
 from sandbox.docker_stream import AttachedChannel
 from sandbox.errors import GraderNotUsable, SandboxUnavailable
 from sandbox.probe.script import try_a_trivial_run
-from sandbox.run import MIB, DirectoryGrader, ImageGrader, Limits, RunRequest, RunResult
+from sandbox.run import DirectoryGrader, ImageGrader, Limits, RunRequest, RunResult
 from sandbox.supervisor.by_uid import BOX_DIR, GRADER_UID, LEARNER_TMP_DIR
-from sandbox.supervisor.placing import GRADE_DIR, SCRATCH_DIR
+from sandbox.supervisor.placing import GRADE_BYTES, GRADE_DIR, SCRATCH_DIR
 from sandbox.uids import HIGH_RANGE, choose_at_random
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,13 @@ RUN_TIMEOUT_MARGIN_S = 60.0
 """A container older than its wall limit and this may be reaped by anybody."""
 SPARE_PIDS = 16
 MAX_FILES_IN_SCRATCH = 2000
-GRADE_BYTES = 48 * MIB
+NO_LASTING_IPC = {
+    "kernel.shm_rmid_forced": "1",
+    "kernel.msgmni": "0",
+    "kernel.sem": "1 1 1 1",
+}
+"""System V objects outlive the process that made them, and would hold the memory of the container
+against the grader until the kernel kills that."""
 LABEL = "org.xqueue.sandbox"
 ENTRYPOINT = ["python3", "-I", "-S", "/xq", "--container"]
 TROUBLE = (DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError)
@@ -82,9 +88,8 @@ class DockerBackend(SandboxBackend):
         self._settings = settings or DockerSettings()
         self._library = dict(library or {})
         self._choose_uid = choose_uid
-        # A client of the SDK is not safe to share between threads.
-        self._per_thread = threading.local()
-        self._clients: list[docker.APIClient] = []
+        # A client of the SDK is not safe to share between threads: each call borrows one.
+        self._idle_clients: list[docker.APIClient] = []
         self._clients_lock = threading.Lock()
 
     def run(self, request: RunRequest) -> RunResult:
@@ -93,8 +98,7 @@ class DockerBackend(SandboxBackend):
         files = (
             read_grader(grader.path, self._library) if isinstance(grader, DirectoryGrader) else []
         )
-        client = self._client()
-        with self._container(client, request) as container_id:
+        with self._client() as client, self._container(client, request) as container_id:
             channel = self._started(client, container_id, request)
             running_at = time.monotonic()
             try:
@@ -114,8 +118,7 @@ class DockerBackend(SandboxBackend):
 
     def describe(self) -> BackendDescription:
         try:
-            with _wrapping_trouble("asking the engine"):
-                client = self._client()
+            with self._client() as client, _wrapping_trouble("asking the engine"):
                 version, info = client.version(), client.info()
         except SandboxUnavailable as error:
             return BackendDescription(name="docker", version="?", unenforced=(str(error),))
@@ -125,8 +128,7 @@ class DockerBackend(SandboxBackend):
 
     def reap(self) -> int:
         """Containers past their time, and those of dead processes of this host."""
-        with _wrapping_trouble("listing containers"):
-            client = self._client()
+        with self._client() as client, _wrapping_trouble("listing containers"):
             found = client.containers(all=True, filters={"label": LABEL})
             orphans = [container["Id"] for container in found if _is_orphan(container["Labels"])]
             for container_id in orphans:
@@ -135,20 +137,23 @@ class DockerBackend(SandboxBackend):
 
     def close(self) -> None:
         with self._clients_lock:
-            clients, self._clients = self._clients, []
+            clients, self._idle_clients = self._idle_clients, []
         for client in clients:
             client.close()
-        self._per_thread = threading.local()
 
-    def _client(self) -> docker.APIClient:
-        client: docker.APIClient | None = getattr(self._per_thread, "client", None)
+    @contextmanager
+    def _client(self) -> Iterator[docker.APIClient]:
+        """A connected client for one call. Raises SandboxUnavailable."""
+        with self._clients_lock:
+            client = self._idle_clients.pop() if self._idle_clients else None
         if client is None:
             with _wrapping_trouble("reaching the Docker Engine"):
                 client = self._connect()
-            self._per_thread.client = client
+        try:
+            yield client
+        finally:
             with self._clients_lock:
-                self._clients.append(client)
-        return client
+                self._idle_clients.append(client)
 
     def _connect(self) -> docker.APIClient:
         settings = self._settings
@@ -256,6 +261,7 @@ def _container_config(
         memswap_limit=limits.memory_bytes,
         nano_cpus=int(limits.cpus * 1e9),
         ipc_mode="none",
+        sysctls=NO_LASTING_IPC,
         tmpfs=_tmpfs(limits, learner_uid, has_own_files=isinstance(request.grader, ImageGrader)),
         ulimits=[
             Ulimit(name="nofile", soft=1024, hard=1024),

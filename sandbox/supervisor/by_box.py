@@ -108,7 +108,7 @@ class BoxIsolation(Isolation):
             apply_rlimits(GRADER_RLIMITS)
             leave_root(settings.grader_uid)
             folders = [
-                *_tmpfs(placing.GRADE_DIR, self._scratch_bytes * 2),
+                *_tmpfs(placing.GRADE_DIR, placing.GRADE_BYTES),
                 *_tmpfs(placing.SCRATCH_DIR, self._scratch_bytes),
             ]
             placer = ["--ro-bind-data", str(kept[placer_fd]), PLACER_PATH, "--chdir", "/"]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 GRADE_DIR = "/grade"
 LIBRARY_DIR = "/grade/.xqueue"
 SCRATCH_DIR = "/scratch"
+GRADE_BYTES = 48 * 1024 * 1024
+"""Room for a directory grader's files, which are at most a third of it."""
 CHANNEL_FD = 3
 """Where a grader finds its socket to the supervisor."""
 ERROR_FD = 4

@@ -16,6 +16,7 @@ from tests.delivery.test_http_transport import due
 from xqueue_server import settings
 from xqueue_server.cli.deliver import create_transport
 from xqueue_server.errors import SettingsError
+from xqueue_server.in_flight import Concurrency
 from xqueue_server.settings import Settings
 from xqueue_server.transport import addresses
 from xqueue_server.transport.access import Access
@@ -160,13 +161,13 @@ def loaded(mode: str, origins: str) -> Settings:
 
 
 def test_an_origin_that_is_named_may_be_on_a_private_address(lms: ScriptedLms) -> None:
-    transport = create_transport(loaded("production", f"https://*,{lms.origin}"))
+    transport = create_transport(loaded("production", f"https://*,{lms.origin}"), Concurrency())
     assert transport.send(due(lms.origin)).status == 200
     transport.close()
 
 
 def test_an_origin_allowed_only_as_any_https_is_guarded(lms: ScriptedLms) -> None:
-    transport = create_transport(loaded("production", f"https://*,{lms.origin}"))
+    transport = create_transport(loaded("production", f"https://*,{lms.origin}"), Concurrency())
     outcome = transport.send(due(f"https://localhost:{lms.port}"))
     assert outcome.is_permanent
     transport.close()
@@ -174,7 +175,7 @@ def test_an_origin_allowed_only_as_any_https_is_guarded(lms: ScriptedLms) -> Non
 
 def test_loopback_needs_no_name_in_demo_mode(lms: ScriptedLms) -> None:
     demo = loaded("demo", "https://*")
-    transport = create_transport(demo)
+    transport = create_transport(demo, Concurrency())
     assert demo.allows_origin(lms.origin)
     assert transport.send(due(lms.origin)).status == 200
     transport.close()
@@ -182,7 +183,7 @@ def test_loopback_needs_no_name_in_demo_mode(lms: ScriptedLms) -> None:
 
 def test_production_without_any_origin_refuses_to_start() -> None:
     with pytest.raises(SettingsError, match="XQUEUE_LMS_ORIGINS is empty"):
-        create_transport(loaded("production", ""))
+        create_transport(loaded("production", ""), Concurrency())
 
 
 def test_settings_that_name_nothing_guard_nothing_by_accident() -> None:

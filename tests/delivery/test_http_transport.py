@@ -116,6 +116,14 @@ def test_a_kept_connection_that_the_lms_has_closed_costs_no_try(
     assert lms.connections == 2
 
 
+def test_a_pool_that_another_thread_has_just_dropped_costs_no_try(
+    transport: HttpTransport, lms: ScriptedLms
+) -> None:
+    transport.send(due(lms.origin))
+    transport._pool(lms.origin).close()
+    assert transport.send(due(lms.origin)).status == 200
+
+
 def test_a_fresh_connection_that_breaks_is_a_failure(
     transport: HttpTransport, lms: ScriptedLms
 ) -> None:

@@ -120,7 +120,7 @@ def test_what_learners_print_reaches_them_and_spoils_nothing(backend):
         "def square(x):\n    raise SystemExit",
         "raise KeyboardInterrupt",
         "def square(x):\n    x = []\n    x.append(x)\n    return x",
-        "def square(x):\n    class E(Exception):\n        def __str__(self): raise self\n    raise E",
+        "class E(Exception):\n    def __str__(self): raise self\ndef square(x): raise E",
         SPOIL_EVERY_DESCRIPTOR,
         "def square(x):\n    return '\\ud800'",
         "def square(x): return float('nan')",
@@ -194,7 +194,8 @@ def test_a_problem_file_that_is_wrong_is_the_authors_fault(
 
 def test_a_grader_that_raises_tells_the_course_team_where(bubblewrap_backend, tmp_path):
     (tmp_path / "grade.py").write_text(
-        "from graders.library import grade_with\ndef grade(session):\n    1 / 0\ngrade_with(grade)\n"
+        "from graders.library import grade_with\ndef grade(session):\n    1 / 0\n"
+        "grade_with(grade)\n"
     )
     result = grade(bubblewrap_backend, SQUARE, grader=DirectoryGrader(path=tmp_path))
     assert result.reason is ExitReason.GRADER_FAILED

@@ -22,11 +22,20 @@ def image_request(image):
     )
 
 
-def an_image(engine, *lines):
-    """An image made on the spot from our base."""
-    dockerfile = "\n".join([f"FROM {GRADER_BASE_IMAGE}", *lines]).encode()
-    image, _ = engine.images.build(fileobj=io.BytesIO(dockerfile), network_mode="none", rm=True)
-    return image
+@pytest.fixture
+def an_image(engine):
+    """Makes images from our base on the spot, and removes them."""
+    made = []
+
+    def make(*lines):
+        dockerfile = "\n".join([f"FROM {GRADER_BASE_IMAGE}", *lines]).encode()
+        image, _ = engine.images.build(fileobj=io.BytesIO(dockerfile), network_mode="none", rm=True)
+        made.append(image.id)
+        return image
+
+    yield make
+    for image_id in made:
+        engine.images.remove(image_id, force=True)
 
 
 @pytest.fixture
@@ -85,40 +94,39 @@ def test_a_missing_grader_image_is_the_course_teams_fault(docker_backend):
         docker_backend.run(image_request("xqueue/no-such-grader:local"))
 
 
-def test_an_image_that_declares_a_volume_is_refused(engine, docker_backend):
-    image = an_image(engine, "VOLUME /data")
+def test_an_image_that_declares_a_volume_is_refused(an_image, docker_backend):
+    image = an_image("VOLUME /data")
     with pytest.raises(GraderNotUsable, match="VOLUME"):
         docker_backend.run(image_request(image.id))
 
 
-def test_an_image_whose_grader_learners_could_read_is_refused(engine, docker_backend):
-    image = an_image(engine, "RUN touch /grade/grade.py && chmod 0755 /grade")
+def test_an_image_whose_grader_learners_could_read_is_refused(an_image, docker_backend):
+    image = an_image("RUN touch /grade/grade.py && chmod 0755 /grade")
     with pytest.raises(GraderNotUsable, match="0700"):
         docker_backend.run(image_request(image.id))
 
 
-def test_an_image_without_our_supervisor_is_refused(engine, docker_backend):
-    image = an_image(engine, "RUN rm -r /xq")
+def test_an_image_without_our_supervisor_is_refused(an_image, docker_backend):
+    image = an_image("RUN rm -r /xq")
     with pytest.raises(GraderNotUsable, match="grader base"):
         docker_backend.run(image_request(image.id))
 
 
-def test_an_image_without_python_is_refused(engine, docker_backend):
-    image = an_image(engine, "RUN rm /usr/bin/python3 /usr/bin/python3.*[0-9] || true")
+def test_an_image_without_python_is_refused(an_image, docker_backend):
+    image = an_image("RUN rm /usr/bin/python3 /usr/bin/python3.*[0-9] || true")
     with pytest.raises(GraderNotUsable):
         docker_backend.run(image_request(image.id))
 
 
-def test_an_image_without_entry_point_is_refused(engine, docker_backend):
+def test_an_image_without_entry_point_is_refused(docker_backend):
     with pytest.raises(GraderNotUsable, match="grade"):
         docker_backend.run(image_request(GRADER_BASE_IMAGE))
 
 
 def test_what_an_image_says_about_user_entrypoint_and_health_is_not_followed(
-    engine, docker_backend
+    an_image, docker_backend
 ):
     image = an_image(
-        engine,
         "RUN printf '#!/bin/sh\\nexit 7\\n' > /grade/grade"
         " && chmod 0700 /grade/grade && chown 10001:10001 /grade/grade",
         'ENTRYPOINT ["sleep", "600"]',

@@ -45,7 +45,7 @@ def deliver(concurrency: int, per_origin: int) -> None:
     storage = open_storage(loaded.database_url, pool_size=limits.total + SPARE_CONNECTIONS)
     try:
         _check_database(storage)
-        transport = create_transport(loaded)
+        transport = create_transport(loaded, limits)
         with _told_to_stop(partial(_reload_access, loaded, transport)) as stop:
             deliver_and_sweep(loaded, storage, transport, stop, limits)
     finally:
@@ -86,7 +86,7 @@ def sweep_forever(storage: Storage, dispatcher: Dispatcher, stop: threading.Even
             log.exception("a sweep failed", extra={"action": "sweep_failed"})
 
 
-def create_transport(loaded: Settings) -> HttpTransport:
+def create_transport(loaded: Settings, limits: Concurrency) -> HttpTransport:
     """Raises: SettingsError, also where every callback would be refused."""
     if loaded.mode is Mode.PRODUCTION and not loaded.lms_origins:
         raise SettingsError(
@@ -95,7 +95,9 @@ def create_transport(loaded: Settings) -> HttpTransport:
         )
     named = _without_any_https(loaded)
     return HttpTransport(
-        access=_read_access(loaded), is_guarded=lambda origin: not named.allows_origin(origin)
+        access=_read_access(loaded),
+        is_guarded=lambda origin: not named.allows_origin(origin),
+        kept_connections=limits.per_origin,
     )
 
 

@@ -47,6 +47,12 @@ _LATEST_SENT = (
     .order_by(results.c.id.desc())
     .limit(1)
 )
+_LATEST = (
+    select(results.c.key_hash, results.c.body)
+    .where(results.c.submission_id == bindparam("of"))
+    .order_by(results.c.id.desc())
+    .limit(1)
+)
 
 
 def record(
@@ -69,6 +75,12 @@ def record(
         now=tx.now,
     )
     return result_id
+
+
+def is_latest(tx: Transaction, submission_id: int, body: str, *, key_hash: bytes) -> bool:
+    """Whether the submission's last result came with this key and these bytes."""
+    row = tx.one(_LATEST, of=submission_id)
+    return row is not None and (row.key_hash, row.body) == (key_hash, body)
 
 
 def latest_sent(tx: Transaction, submission_id: int) -> str | None:

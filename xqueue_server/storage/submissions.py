@@ -347,7 +347,7 @@ def _columns_of(state: SubmissionState) -> dict[str, Any]:
     """What entering a state sets, whatever the event: leases and holds end, ends are dated."""
     columns: dict[str, Any] = {"lease_key": None, "lease_until": None, "leased_by": None}
     if state is SubmissionState.HELD:
-        columns |= {"held_at": NOW}
+        columns |= {"held_at": func.coalesce(submissions.c.held_at, NOW)}  # the first time counts
     else:
         columns |= {"held_reason": None, "held_detail": None, "held_at": None}
     if state in (SubmissionState.GRADED, SubmissionState.GIVEN_UP):

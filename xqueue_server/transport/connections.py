@@ -6,7 +6,6 @@ A pool hands its extra keyword arguments to each connection it makes: so `find_e
 from __future__ import annotations
 
 import socket
-import ssl
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,9 +15,6 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 
 from xqueue_server.transport.addresses import Endpoint
 from xqueue_server.transport.deadline import CURRENT
-
-KEPT_CONNECTIONS = 8
-"""Per origin and process; as many as are sent to one origin at once."""
 
 FindEndpoints = Callable[[str, int], Sequence[Endpoint]]
 """Resolve a host and port to the addresses that may be connected to, or raise OSError."""
@@ -76,21 +72,13 @@ class _WatchedTls(_Watched, HTTPSConnection):
     """The same under TLS: only how the bytes get there is changed, names are verified as ever."""
 
 
-class _PlainPool(HTTPConnectionPool):
+class PlainPool(HTTPConnectionPool):
+    """Takes `find_endpoints` beside urllib3's own arguments."""
+
     ConnectionCls = _Watched
 
 
-class _TlsPool(HTTPSConnectionPool):
+class TlsPool(HTTPSConnectionPool):
+    """Takes `find_endpoints` beside urllib3's own arguments."""
+
     ConnectionCls = _WatchedTls
-
-
-def plain_pool(host: str, port: int | None, find_endpoints: FindEndpoints) -> HTTPConnectionPool:
-    return _PlainPool(host, port, maxsize=KEPT_CONNECTIONS, find_endpoints=find_endpoints)
-
-
-def tls_pool(
-    host: str, port: int | None, find_endpoints: FindEndpoints, tls: ssl.SSLContext
-) -> HTTPConnectionPool:
-    return _TlsPool(
-        host, port, maxsize=KEPT_CONNECTIONS, find_endpoints=find_endpoints, ssl_context=tls
-    )

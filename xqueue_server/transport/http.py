@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import BadStatusLine, RemoteDisconnected
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, Timeout
@@ -21,7 +22,7 @@ from xqueue_server.callback import DueCallback
 from xqueue_server.transport import Outcome, addresses
 from xqueue_server.transport.access import Access
 from xqueue_server.transport.addresses import AddressRefused, Resolve
-from xqueue_server.transport.connections import FindEndpoints, plain_pool, tls_pool
+from xqueue_server.transport.connections import FindEndpoints, PlainPool, TlsPool
 from xqueue_server.transport.deadline import Deadline
 
 RESPONSE_CAP_BYTES = 64 * 1024
@@ -54,12 +55,17 @@ class HttpTransport:
         is_guarded: Callable[[str], bool],
         resolve: Resolve = socket.getaddrinfo,
         patience: Patience | None = None,
+        kept_connections: int = 8,
     ) -> None:
-        """`is_guarded` says of an origin whether only public addresses may be connected to."""
+        """`is_guarded` says of an origin whether only public addresses may be connected to.
+
+        `kept_connections` (per origin) is best as many as are used at once.
+        """
         self._access = access
         self._is_guarded = is_guarded
         self._resolve = resolve
         self._patience = patience or Patience()
+        self._kept_connections = kept_connections
         self._system_tls = ssl.create_default_context()
         self._pools: dict[str, HTTPConnectionPool] = {}
         self._lock = threading.Lock()
@@ -76,13 +82,15 @@ class HttpTransport:
     def _post(self, due: DueCallback, deadline: Deadline) -> Outcome:
         try:
             return self._post_once(due, deadline)
+        except urllib3_errors.ClosedPoolError:  # another thread has just dropped it, see below
+            self._forget_pool(due.origin)
         except urllib3_errors.ProtocolError:
             # The LMS may close a kept connection just when we begin to use it. That says nothing
-            # about the LMS, and a learner waits: once more, on a connection of our own.
+            # about the LMS, and a learner waits: once more, on a fresh connection.
             if not deadline.connection_was_reused or deadline.is_over:
                 raise
             self._forget_pool(due.origin)
-            return self._post_once(due, deadline)
+        return self._post_once(due, deadline)
 
     def _post_once(self, due: DueCallback, deadline: Deadline) -> Outcome:
         response = self._pool(due.origin).urlopen(
@@ -143,10 +151,14 @@ class HttpTransport:
         parts = urlsplit(origin)
         assert parts.hostname is not None, "an origin has a host"
         access = self._access.get(origin)
+        shared: dict[str, Any] = {
+            "maxsize": self._kept_connections,
+            "find_endpoints": self._finder(origin),
+        }
         if parts.scheme == "http":
-            return plain_pool(parts.hostname, parts.port, self._finder(origin))
+            return PlainPool(parts.hostname, parts.port, **shared)
         tls = (access and access.tls) or self._system_tls
-        return tls_pool(parts.hostname, parts.port, self._finder(origin), tls)
+        return TlsPool(parts.hostname, parts.port, ssl_context=tls, **shared)
 
     def _finder(self, origin: str) -> FindEndpoints:
         find = addresses.public_endpoints if self._is_guarded(origin) else addresses.all_endpoints

@@ -11,7 +11,7 @@ from flask import Request
 
 from xqueue_server.account import Account
 from xqueue_server.client_address import client_address
-from xqueue_server.web.forms import Form, read_form
+from xqueue_server.web.forms import SHORT_FORM, Form, limits_of, read_form
 from xqueue_server.web.patience import Patience
 from xqueue_server.web.services import Services
 
@@ -50,7 +50,11 @@ class Call:
 
     def form(self) -> Form:
         """Raises: InvalidRequest."""
-        return read_form(self.request, self.services.settings)
+        return read_form(self.request, limits_of(self.services.settings))
+
+    def short_form(self) -> Form:
+        """Raises: InvalidRequest."""
+        return read_form(self.request, SHORT_FORM)
 
     def parameter(self, name: str) -> str | None:
         """A query parameter; the last of several, as the reference takes it."""

@@ -158,7 +158,7 @@ def _finish(response: Response) -> Response:
             "action": "request",
             "request_id": g.request_id,
             "method": request.method,
-            "path": request.path if request.url_rule else "(unknown)",
+            "path": str(request.url_rule or "(unknown)"),  # a file's own path is a credential
             "status": response.status_code,
             "ms": round((time.perf_counter() - g.began) * 1000, 1),
             **g.notes,

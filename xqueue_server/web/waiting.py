@@ -76,19 +76,25 @@ class Waiting:
             with self._changed:
                 self._changed.wait_for(lambda: bool(self._waited_for()))
                 names = self._waited_for()
-            time.sleep(self._probe(names))
+            time.sleep(self._probe_safely(names))
 
     def _waited_for(self) -> set[str]:
         return {name for name, count in self._waiters.items() if count > 0}
 
-    def _probe(self, names: set[str]) -> float:
-        """Wake whoever can be served; returns how long to pause before the next probe."""
+    def _probe_safely(self, names: set[str]) -> float:
+        """The thread's outermost loop: were it to end, nobody would be woken any more."""
         try:
-            with self._storage.read() as tx:
-                ready = leases.queues_with_ready(tx, names)
+            return self._probe(names)
         except StorageUnavailable as error:
             log.warning("probe failed", extra={"action": "probe", "why": str(error)})
-            return AFTER_FAILURE_S
+        except Exception as error:  # noqa: BLE001
+            log.error("probe failed", extra={"action": "probe", "why": type(error).__name__})
+        return AFTER_FAILURE_S
+
+    def _probe(self, names: set[str]) -> float:
+        """Wake whoever can be served; returns how long to pause before the next probe."""
+        with self._storage.read() as tx:
+            ready = leases.queues_with_ready(tx, names)
         if ready:
             with self._changed:
                 self._seen.update(ready)

@@ -36,7 +36,7 @@ HIGHEST_ID = 2**63 - 1
 def login(call: Call) -> Response:
     if call.request.method != "POST":
         return failure("login_required")  # the LMS takes this very word as the sign to log in
-    fields = call.form().fields
+    fields = call.short_form().fields
     if "password" not in fields or "username" not in fields:
         return failure("Insufficient login info")
     verify = call.services.sign_in.verify

@@ -8,7 +8,7 @@ from xqueue_server.storage.schema import metadata
 
 connection = context.config.attributes["connection"]
 if connection.dialect.name == "postgresql":
-    connection.exec_driver_sql("SET lock_timeout = '5s'; SET statement_timeout = 0")
+    connection.exec_driver_sql("SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = 0")
     # Several hosts may start at once: the second waits, then finds nothing to do.
     connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7310425)")
 context.configure(

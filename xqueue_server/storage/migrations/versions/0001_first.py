@@ -100,7 +100,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_callbacks_origin",
         "callbacks",
-        ["origin", "next_at"],
+        ["origin", "next_at", "id"],
         unique=False,
         sqlite_where=sa.text("state = 'pending'"),
         postgresql_where=sa.text("state = 'pending'"),
