@@ -1,0 +1,118 @@
+"""A program that is killed by tests and started again at once, as an init system would."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from deploy.demo.processes import PROBE_S, ROOT, environment
+from tests.crash.step import Step
+
+START_S = 60.0
+LOG_LINES = 30
+
+
+class Program:
+    """Whatever it does, nothing of it is left after `end`."""
+
+    def __init__(
+        self,
+        name: str,
+        *arguments: str,
+        constants: Mapping[str, object],
+        settings: Mapping[str, str],
+        directory: Path,
+        is_ready: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self.name = name
+        self._arguments = arguments
+        self._constants = [f"--set={name}={value!r}" for name, value in constants.items()]
+        self._settings = settings
+        self._directory = directory
+        self._log_path = directory / f"{arguments[0].lstrip('-')}.log"
+        self._is_ready = is_ready
+        self._changed = threading.Condition()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._marker = directory / "no-step"
+        self._steps = 0
+        self._unexpected: list[str] = []
+
+    def start(self, step: Step | None = None) -> None:
+        """In place of the one that runs, which is killed; returns before it is ready."""
+        self.kill()
+        with self._changed:
+            self._steps += 1
+            self._marker = self._directory / f"{self._log_path.stem}-{self._steps}.died"
+            self._launch(step.options(self._marker) if step else [])
+
+    def kill(self) -> None:
+        with self._changed:
+            process, self._process = self._process, None
+        if process is not None:
+            _kill_group(process)
+            process.wait()
+
+    def wait_until_ready(self) -> None:
+        """For the program to answer, however often it is started again until then."""
+        deadline = time.monotonic() + START_S
+        while not self._is_ready():
+            assert not self._unexpected, self._unexpected
+            assert time.monotonic() < deadline, f"{self.name} did not start:\n{self.log_tail()}"
+            time.sleep(PROBE_S)
+
+    @property
+    def has_died(self) -> bool:
+        """Whether it got to the step that it was last started with."""
+        return self._marker.exists()
+
+    def assert_died(self) -> None:
+        assert self.has_died, f"{self.name} did not come to its step:\n{self.log_tail()}"
+
+    def assert_well(self) -> None:
+        assert not self._unexpected, "\n".join(self._unexpected)
+
+    def log_tail(self) -> str:
+        text = self._log_path.read_text(encoding="utf-8", errors="replace")
+        return "\n".join(text.splitlines()[-LOG_LINES:])
+
+    def _launch(self, options: list[str]) -> None:
+        launcher = [sys.executable, "-W", "error", "-m", "tests.crash.dying"]
+        argv = [*launcher, *self._constants, *options, "--", self.name, *self._arguments]
+        with self._log_path.open("ab") as log:
+            process = subprocess.Popen(
+                argv,
+                cwd=ROOT,
+                env=environment(self._settings),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._process = process
+        threading.Thread(target=self._watch, args=(process,), daemon=True).start()
+
+    def _watch(self, process: subprocess.Popen[bytes]) -> None:
+        process.wait()
+        _kill_group(process)
+        with self._changed:
+            if process is not self._process:  # killed by us
+                return
+            if process.returncode == -signal.SIGKILL and self.has_died:
+                self._launch([])
+                return
+            self._process = None
+            self._unexpected.append(
+                f"{self.name} ended with status {process.returncode}:\n{self.log_tail()}"
+            )
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
