@@ -128,7 +128,7 @@ SCRAPS = st.sampled_from(
 @given(msg=st.lists(SCRAPS, max_size=14).map("".join))
 @example(msg="<svg><desc><template>")
 @example(msg="<math><annotation-xml><svg>")
-@hypothesis_settings(max_examples=int(__import__("os").environ.get("N","1500")), deadline=None)
+@hypothesis_settings(max_examples=1500, deadline=None)
 def test_scraps_of_markup_are_taken_exactly_when_capa_takes_them(msg: str) -> None:
     body = grade(msg=msg)
     assert (why_refused(URL, body) is None) == capa_takes(body)
@@ -203,17 +203,16 @@ def test_the_dispatch_is_the_last_part_of_the_path(tail: str) -> None:
     assert why_refused(callback_url() + tail, "not json") is not None
 
 
-def test_no_external_entity_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_external_entity_is_read() -> None:
     """Else a grader could read the server's files, or reach hosts, through its message."""
-    parsed = etree.fromstring(MESSAGES["external entity"])
-    assert "root" not in "".join(parsed.itertext())
+    with pytest.raises(etree.XMLSyntaxError, match="Entity 'x' not defined"):
+        etree.fromstring(MESSAGES["external entity"])
 
 
 @pytest.mark.parametrize(
     "unit", ["<b>", "<div>", "<a>", "<table><tr>", "<svg><foreignObject>", "<form><p>", "&", "<"]
 )
-def test_a_hostile_message_costs_seconds_at_most(unit: str) -> None:
-    """Measured: 10,000 of the worst need some seconds of html5lib; no crash, no hang."""
+def test_a_hostile_message_has_an_answer(unit: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataLossWarning)
         why_refused(URL, grade(msg=unit * 1500))

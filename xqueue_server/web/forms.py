@@ -85,9 +85,10 @@ def too_large(limits: BodyLimits) -> str:
 
 def _refuse_too_many_fields(request: Request) -> None:
     """Before they are parsed: 30 MB of "a&" take 20 s and a gigabyte (multipart counts itself)."""
-    if request.mimetype == "application/x-www-form-urlencoded":
-        if request.get_data(parse_form_data=False).count(b"&") >= MAX_PARTS:
-            raise RequestEntityTooLarge
+    if request.mimetype != "application/x-www-form-urlencoded":
+        return
+    if request.get_data(parse_form_data=False).count(b"&") >= MAX_PARTS:
+        raise RequestEntityTooLarge
 
 
 def _set_limits(request: Request, limits: BodyLimits) -> None:
