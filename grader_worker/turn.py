@@ -47,7 +47,7 @@ class TurnEnd(StrEnum):
 class Pace:
     """Times of a turn that tests shorten."""
 
-    wait_s: int = 20
+    wait_s: int = 10
     """Of a long poll. Also bounds how long an idle worker takes to stop."""
     renew_every_s: float = RENEW_EVERY_S
     result_bound_s: float = RESULT_BOUND_S

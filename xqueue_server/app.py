@@ -17,7 +17,7 @@ from xqueue_server.storage import Storage, open_storage
 from xqueue_server.web.downloads import add_downloads
 from xqueue_server.web.health import add_health
 from xqueue_server.web.routes import add_wire
-from xqueue_server.web.services import Services
+from xqueue_server.web.services import SERVICES, Services
 from xqueue_server.web.waiting import Waiting
 
 
@@ -26,7 +26,7 @@ def create_app(settings: Settings, storage: Storage | None = None) -> Flask:
     app = Flask("xqueue_server", static_folder=None)
     app.url_map.merge_slashes = False  # it would redirect with 308; a doubled slash is a 404
     services = _services(settings, storage or open_storage(settings.database_url))
-    app.extensions["xqueue"] = services
+    app.extensions[SERVICES] = services
     add_wire(app, services)
     add_downloads(app, services)
     add_health(app, services)

@@ -128,11 +128,11 @@ class LongRunning:
             self._asked_to_stop = True
             self._process.terminate()
 
-    def stop(self) -> None:
+    def stop(self, grace_s: float = STOP_GRACE_S) -> None:
         """Ask politely, then kill; in any case nothing of its process group is left."""
         self.ask_to_stop()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(STOP_GRACE_S)
+            self._process.wait(max(grace_s, 0))
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
@@ -147,10 +147,15 @@ class LongRunning:
 def stop_all(processes: Sequence[LongRunning]) -> None:
     """The last started is asked first. Whatever interrupts us meanwhile, every one is stopped."""
     with contextlib.ExitStack() as stack:
+        deadline = time.monotonic() + STOP_GRACE_S
         for process in processes:
-            stack.callback(process.stop)
+            stack.callback(_stop_by, process, deadline)
         for process in reversed(processes):
             process.ask_to_stop()
+
+
+def _stop_by(process: LongRunning, deadline: float) -> None:
+    process.stop(deadline - time.monotonic())
 
 
 def answers_http(url: str) -> bool:

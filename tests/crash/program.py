@@ -16,6 +16,7 @@ from deploy.demo.processes import PROBE_S, ROOT, environment
 from tests.crash.step import Step
 
 START_S = 60.0
+DIE_S = 20.0
 LOG_LINES = 30
 
 
@@ -42,6 +43,7 @@ class Program:
         self._process: subprocess.Popen[bytes] | None = None
         self._marker = directory / "no-step"
         self._steps = 0
+        self._is_back = False
         self._unexpected: list[str] = []
 
     def start(self, step: Step | None = None) -> None:
@@ -49,6 +51,7 @@ class Program:
         self.kill()
         with self._changed:
             self._steps += 1
+            self._is_back = False
             self._marker = self._directory / f"{self._log_path.stem}-{self._steps}.died"
             self._launch(step.options(self._marker) if step else [])
 
@@ -72,11 +75,20 @@ class Program:
         """Whether it got to the step that it was last started with."""
         return self._marker.exists()
 
-    def assert_died(self) -> None:
+    def wait_until_died(self, step: Step) -> None:
+        """And was started again, if it was more than one process of several that died."""
+        with self._changed:
+            if not step.alone:
+                self._changed.wait_for(lambda: self._is_back or self._unexpected, DIE_S)
         assert self.has_died, f"{self.name} did not come to its step:\n{self.log_tail()}"
 
     def assert_well(self) -> None:
-        assert not self._unexpected, "\n".join(self._unexpected)
+        """It has not ended by itself; if it has, it runs again after this."""
+        with self._changed:
+            unexpected, self._unexpected = self._unexpected, []
+        if unexpected:
+            self.start()
+        assert not unexpected, "\n".join(unexpected)
 
     def log_tail(self) -> str:
         text = self._log_path.read_text(encoding="utf-8", errors="replace")
@@ -104,13 +116,15 @@ class Program:
         with self._changed:
             if process is not self._process:  # killed by us
                 return
-            if process.returncode == -signal.SIGKILL and self.has_died:
+            if process.returncode == -signal.SIGKILL and self.has_died and not self._is_back:
                 self._launch([])
-                return
-            self._process = None
-            self._unexpected.append(
-                f"{self.name} ended with status {process.returncode}:\n{self.log_tail()}"
-            )
+                self._is_back = True
+            else:
+                self._process = None
+                self._unexpected.append(
+                    f"{self.name} ended with status {process.returncode}:\n{self.log_tail()}"
+                )
+            self._changed.notify_all()
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

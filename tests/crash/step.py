@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 COMMIT = "sqlalchemy.engine.default.DefaultDialect.do_commit"
 HTTP_ANSWERED = "gunicorn.workers.gthread.ThreadWorker.handle_request"
 """After it, the answer is with the client's kernel."""
@@ -58,3 +60,18 @@ def around(at: str, name: str, *, within: str | None = None) -> tuple[Step, Step
 
 def around_commit(within: str, name: str = "the commit") -> tuple[Step, Step]:
     return around(COMMIT, name, within=within)
+
+
+def cases(*steps: Step) -> pytest.MarkDecorator:
+    """A test for each step on SQLite, and on PostgreSQL too where a transaction is to end."""
+    listed = [(database, step) for step in steps for database in databases_of(step)]
+    return pytest.mark.parametrize(
+        ("running_stack", "step"),
+        [pytest.param(*case, id=f"{case[1]}-{case[0]}") for case in listed],
+        indirect=["running_stack"],
+        scope="session",  # or else the stack would be started anew for every step
+    )
+
+
+def databases_of(step: Step) -> tuple[str, ...]:
+    return ("sqlite", "postgresql") if step.at == COMMIT else ("sqlite",)

@@ -30,7 +30,7 @@ def environment(tmp_path: Path, database_url: str) -> dict[str, str]:
         "XQUEUE_SECRET_KEY": "0123456789abcdef" * 2,
         "XQUEUE_LMS_ORIGINS": ORIGIN,
         "XQUEUE_PUBLIC_URL": "https://xqueue.example.org",
-        "XQUEUE_MAX_BODY_BYTES": "20000",
+        "XQUEUE_MAX_BODY_BYTES": "700000",
         "XQUEUE_MAX_FILE_BYTES": "10000",
         "XQUEUE_MAX_FILES": "3",
         "XQUEUE_THREADS": "4",

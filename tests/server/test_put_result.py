@@ -53,7 +53,7 @@ def test_a_result_is_handled_by_its_key_and_the_state(desk: Desk, standing: K, s
     before = _stored(desk, leased.submission_id)
     expected = TABLE.get((standing, state), H.REFUSE)
     if expected is H.REFUSE:
-        with pytest.raises(WrongKey, match="^Incorrect key for submission$"):
+        with pytest.raises(WrongKey, match=r"^Incorrect key for submission$"):
             desk.put(leased, OTHER)
         assert _stored(desk, leased.submission_id) == before
         return
@@ -275,9 +275,9 @@ def test_a_grader_of_another_queue_can_not_answer_even_with_the_key(desk: Desk) 
     leased = desk.lease()
     add_account(desk.storage, "elsewhere")
     stranger = add_account(desk.storage, "stranger", Role.LMS)
-    with pytest.raises(NotFound, match="^Submission does not exist$"):
+    with pytest.raises(NotFound, match=r"^Submission does not exist$"):
         desk.put(leased, by=stranger)
-    with pytest.raises(NotFound, match="^Submission does not exist$"):
+    with pytest.raises(NotFound, match=r"^Submission does not exist$"):
         desk.put(replace(leased, submission_id=10**12))
     assert desk.see(submission_id).state is S.LEASED
 

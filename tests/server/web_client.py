@@ -72,7 +72,7 @@ class Caller:
 
     def raw(self, method: str, path: str, **request: Any) -> TestResponse:
         with self.client() as client:
-            return client.open(path, method=method, **request)
+            return client.open(path, method=method, buffered=True, **request)
 
     def get(self, path: str, **query: str) -> Answer:
         return read_answer(self.raw("GET", f"/xqueue/{path}/", query_string=query))

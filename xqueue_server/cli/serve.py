@@ -59,7 +59,7 @@ def gunicorn_options(loaded: Settings, bind: str, workers: int, keepalive_s: int
     return {
         "bind": bind,
         "workers": workers,
-        "worker_class": "gthread",
+        "worker_class": "xqueue_server.web.gunicorn_worker.Worker",  # gthread
         "threads": loaded.threads,
         "timeout": 60,
         "graceful_timeout": 30,

@@ -14,6 +14,9 @@ from xqueue_server.signin import SignIn
 from xqueue_server.storage import Storage
 from xqueue_server.web.waiting import Waiting
 
+SERVICES = "xqueue"
+"""Where the application keeps them, in `Flask.extensions`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:

@@ -41,6 +41,11 @@ class Waiting:
         self._waiters: Counter[str] = Counter()
         self._seen: Counter[str] = Counter()  # how often a queue was seen with work
         self._thread: threading.Thread | None = None
+        self._is_stopping = False
+
+    def stop(self) -> None:
+        """Send everybody home. Takes no lock, so that a signal handler may call it."""
+        self._is_stopping = True  # the watcher, awake while anybody waits, passes it on
 
     @contextmanager
     def place(self) -> Iterator[bool]:
@@ -53,16 +58,18 @@ class Waiting:
                 self._places.release()
 
     def until_work(self, queue: str, deadline: float) -> bool:
-        """Block until the queue is seen with work, or the deadline; False if it was not seen."""
+        """Block until the queue is seen with work; False at the deadline, or when told to stop."""
         with self._changed:
             self._ensure_thread()
             before = self._seen[queue]
             self._waiters[queue] += 1
             self._changed.notify_all()
             try:
-                return self._changed.wait_for(
-                    lambda: self._seen[queue] != before, deadline - self._monotonic()
+                self._changed.wait_for(
+                    lambda: self._is_stopping or self._seen[queue] != before,
+                    deadline - self._monotonic(),
                 )
+                return self._seen[queue] != before
             finally:
                 self._waiters[queue] -= 1
 
@@ -95,7 +102,7 @@ class Waiting:
         """Wake whoever can be served; returns how long to pause before the next probe."""
         with self._storage.read() as tx:
             ready = leases.queues_with_ready(tx, names)
-        if ready:
+        if ready or self._is_stopping:
             with self._changed:
                 self._seen.update(ready)
                 self._changed.notify_all()

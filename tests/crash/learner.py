@@ -1,0 +1,70 @@
+"""A learner with a problem of her own: submits, and looks at what the LMS has recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deploy.demo.capa import CapaClient, QueueReply, UploadedFile
+from deploy.demo.gradebook import InputState, InputStatus, ProblemInput, Reception
+from deploy.demo.lms import Callback, StandInLms
+from grader_worker.lease import Lease
+from grader_worker.reply import build_reply
+from grader_worker.xqueue_client import XQueueClient
+from sandbox.backends.fake import a_result
+
+GRADE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learner:
+    where: ProblemInput
+    lms: StandInLms
+    capa: CapaClient
+
+    def submit(
+        self, answer: str, queue: str, *, files: tuple[UploadedFile, ...] = ()
+    ) -> QueueReply:
+        return self.lms.submit(self.where, answer, client=self.capa, queue=queue, files=files)
+
+    def must_submit(self, answer: str, queue: str, *, files: tuple[UploadedFile, ...] = ()) -> None:
+        reply = self.submit(answer, queue, files=files)
+        assert reply.accepted, reply.content
+
+    @property
+    def callback_url(self) -> str:
+        return self.lms.callback_url(self.where)
+
+    @property
+    def callbacks(self) -> Sequence[Callback]:
+        """What has reached the LMS for this learner, applied or not."""
+        path = self.callback_url.removeprefix(self.lms.origin)
+        return [c for c in self.lms.callbacks if c.path == path]
+
+    def assert_graded(self, score: float) -> None:
+        """With this score, by the first of the callbacks that was for her key; once."""
+        state = self.wait_for_grade()
+        assert state.score == score
+        assert state.status is (InputStatus.CORRECT if score == 1 else InputStatus.INCORRECT)
+
+    def wait_for_grade(self) -> InputState:
+        state = self.lms.wait_for_grade(self.where, GRADE_S)
+        assert state.status is not InputStatus.PENDING, "no grade arrived"
+        return state
+
+    def assert_one_grade_taken(self) -> None:
+        """However often it was sent. None was refused, and all that were sent are the same."""
+        receptions = [c.reception for c in self.callbacks]
+        assert receptions.count(Reception.ACCEPTED) == 1
+        assert set(receptions) <= {Reception.ACCEPTED, Reception.IGNORED}
+
+
+def lease_at(desk: XQueueClient, queue: str) -> Lease:
+    """The next submission of the queue, waiting for one if need be."""
+    lease = desk.get_submission(queue, wait_s=20)
+    assert lease is not None, f"nothing to grade in {queue}"
+    return lease
+
+
+def reply(score: float = 1.0) -> str:
+    return build_reply(a_result(score=score))

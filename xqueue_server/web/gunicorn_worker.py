@@ -1,0 +1,20 @@
+"""gunicorn's threaded worker, which on SIGTERM also sends waiting graders home.
+
+A long poll may last 20 s; stopping should not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask
+from gunicorn.workers.gthread import ThreadWorker
+
+from xqueue_server.web.services import SERVICES
+
+
+class Worker(ThreadWorker):
+    def handle_exit(self, sig: Any, frame: Any) -> None:
+        if isinstance(self.wsgi, Flask):  # not yet, if it is told to stop while it starts
+            self.wsgi.extensions[SERVICES].waiting.stop()
+        super().handle_exit(sig, frame)
