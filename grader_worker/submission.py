@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from grader_worker.errors import SubmissionUnusable
+from sandbox.run import MAX_JOB_BYTES
 
 DEFAULT_SEED = 1
 
@@ -44,13 +45,22 @@ def parse_submission(body: str) -> Submission:
 
 def sandbox_job(submission: Submission, files: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON object of `sandbox.run.RunRequest.job`. Holds no learner identity on purpose:
-    the code under test could print it, and a grader that needs it can not grade blindly."""
-    return {
+    the code under test could print it, and a grader that needs it can not grade blindly.
+
+    Raises:
+        SubmissionUnusable: larger than a sandbox takes. Tried all the same, it would fail there
+            again and again, and look like a broken platform.
+    """
+    job = {
         "response": submission.response,
         "payload": submission.payload,
         "files": dict(files),
         "seed": submission.seed,
     }
+    size = len(json.dumps(job))
+    if size > MAX_JOB_BYTES:
+        raise SubmissionUnusable(f"{size} bytes with its files, at most {MAX_JOB_BYTES}")
+    return job
 
 
 def _json_object(text: str) -> dict[str, Any]:

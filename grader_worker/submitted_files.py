@@ -53,7 +53,7 @@ class SubmittedFiles:
         self._clock = clock
 
     def fetch(self, files_json: str) -> dict[str, Any]:
-        """Name -> text, or `{"base64": …}` for bytes that are not UTF-8.
+        """Name -> text, or `{"base64": …}` for bytes that are not UTF-8 or hold a zero.
 
         Raises:
             SubmissionUnusable: not a map of names to addresses, or beyond the bounds.
@@ -138,7 +138,10 @@ def _origin(url: SplitResult) -> tuple[str, str | None, int | None]:
 
 
 def _as_job_value(data: bytes) -> object:
+    """Zeros are valid UTF-8 and nobody's text; as JSON text they would take six bytes each."""
     try:
-        return data.decode("utf-8")
+        if b"\0" not in data:
+            return data.decode("utf-8")
     except UnicodeDecodeError:
-        return {"base64": base64.b64encode(data).decode("ascii")}
+        pass
+    return {"base64": base64.b64encode(data).decode("ascii")}

@@ -89,7 +89,7 @@ class Conversation:
                 if frame["type"] == "ended":
                     return self._result(self._interpret(frame))
                 self._take(frame)
-        except GraderSpokeNonsense as error:
+        except (GraderSpokeNonsense, FrameError) as error:
             return self._result(_End(reason=ExitReason.GRADER_FAILED, detail=str(error)))
 
     def cut_short(self, notice: str) -> RunResult:
@@ -147,6 +147,8 @@ class Conversation:
                 return _grader_failed(f"the grader gave up: {self._transcript.failure}", log)
             case Ending.OUT_OF_TIME if detail == "learner":
                 return _End(reason=ExitReason.LEARNER_LIMIT, notice=TIME_NOTICE, grader_log=log)
+            case Ending.OUT_OF_MEMORY:
+                return _End(reason=ExitReason.LEARNER_LIMIT, notice=MEMORY_NOTICE, grader_log=log)
             case Ending.OUT_OF_TIME:
                 limit = f"{self._limits.wall_s:g} s"
                 return _grader_failed(f"the grader did not finish within {limit}", log)
@@ -171,9 +173,9 @@ class Conversation:
 def start_frame(
     request: RunRequest, files: list[dict[str, Any]], isolation: Mapping[str, Any] | None = None
 ) -> bytes:
-    """The only thing a supervisor is told, once."""
+    """The only thing a supervisor is told, once. Raises GraderNotUsable when it is too much."""
     limits = request.limits
-    return frames.encode(
+    frame = frames.encode(
         {
             "type": "start",
             "job": dict(request.job),
@@ -190,6 +192,10 @@ def start_frame(
             },
         }
     )
+    if len(frame) > frames.MAX_START_BYTES:
+        most = frames.MAX_START_BYTES
+        raise GraderNotUsable(f"grader and job together are {len(frame)} bytes; the most is {most}")
+    return frame
 
 
 def _grader_failed(detail: str, log: str) -> _End:

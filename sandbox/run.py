@@ -17,6 +17,8 @@ from typing import Any
 RUN_ID = re.compile(r"[a-z0-9-]{1,40}")
 KIB = 1024
 MIB = 1024 * KIB
+MAX_JOB_BYTES = 32 * MIB
+"""Of a job as JSON; beside the largest grader directory it fits the first frame to a sandbox."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +36,7 @@ class Limits:
     output_bytes: int = 64 * KIB
     """Each of the learner's stdout and stderr, per execution."""
     result_bytes: int = 1 * MIB
-    """All frames of one run together."""
+    """Texts of all reports of one run together; what goes beyond is dropped, its score is not."""
     scratch_bytes: int = 16 * MIB
     """Writable space of the learner (tmpfs) and largest single file."""
 
@@ -65,7 +67,8 @@ class RunRequest:
     grader: GraderSource
     job: Mapping[str, Any]
     """JSON object handed to the grader: `response` (the learner's text), `payload` (the author's
-    grader_payload, verbatim string), `files` (name -> text or base64), `seed` (int)."""
+    grader_payload, verbatim string), `files` (name -> text or base64), `seed` (int). As JSON at
+    most `MAX_JOB_BYTES`."""
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:

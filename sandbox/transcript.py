@@ -1,7 +1,8 @@
 """What a grader has announced and reported so far, checked frame by frame.
 
 Graders are written by course teams, and what they say may be shaped by a learner's output: an
-undeclared test, a score above its maximum or a NaN ends the run as the grader's failure.
+undeclared test, a score above its maximum or a NaN ends the run as the grader's failure. Much text
+does not: a learner who prints a lot into many tests must not be able to break a grader.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ MAX_TESTS = 1000
 MAX_POINTS = 1_000_000
 MAX_TITLE = 300
 MAX_DETAIL = 2000
+FLOOD_FACTOR = 32
+"""How many times the bytes that are kept may pass by; more is a flood."""
+NO_ROOM = "(not kept: too much output)"
 
 
 class GraderSpokeNonsense(Exception):
@@ -27,8 +31,9 @@ class Transcript:
     """Collects the frames of one run. `declared_max` is None until the tests are announced."""
 
     def __init__(self, *, result_bytes: int) -> None:
-        self._bytes_left = result_bytes
-        self._result_bytes = result_bytes
+        self._flood_bytes = result_bytes * FLOOD_FACTOR
+        self._bytes_left = self._flood_bytes
+        self._text_bytes_left = result_bytes
         self._declared: dict[str, TestReport] = {}
         self._reported: dict[str, TestReport] = {}
         self.declared_max: float | None = None
@@ -43,7 +48,7 @@ class Transcript:
         """All frames of a run together have a limit; a flood of valid ones is still a flood."""
         self._bytes_left -= count
         if self._bytes_left < 0:
-            raise GraderSpokeNonsense(f"the reports exceed {self._result_bytes} bytes")
+            raise GraderSpokeNonsense(f"the reports exceed {self._flood_bytes} bytes")
 
     def record(self, frame: dict[str, Any]) -> None:
         """Take a `tests`, `report`, `done` or `fail` frame; GraderSpokeNonsense if it is wrong."""
@@ -87,9 +92,19 @@ class Transcript:
             score=score,
             max_score=declared.max_score,
             visible=declared.visible,
-            output=_text(frame, "output"),
-            expected=None if frame.get("expected") is None else _text(frame, "expected"),
+            output=self._kept(_text(frame, "output")),
+            expected=None
+            if frame.get("expected") is None
+            else self._kept(_text(frame, "expected")),
         )
+
+    def _kept(self, text: str) -> str:
+        """The text, as long as there is room; the score counts in any case."""
+        size = len(text.encode())
+        if size > self._text_bytes_left:
+            return NO_ROOM
+        self._text_bytes_left -= size
+        return text
 
     def _finish(self) -> None:
         missing = [test_id for test_id in self._declared if test_id not in self._reported]

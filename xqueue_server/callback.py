@@ -11,7 +11,7 @@ from xqueue_server.keys import digest
 
 class CallbackState(StrEnum):
     PENDING = "pending"
-    """To be sent at `next_at`; a sender that has it set `claim_token`, and `next_at` a minute on."""
+    """To be sent at `next_at`; its sender has set `claim_token`, and `next_at` a minute on."""
     DELIVERED = "delivered"
     DEAD = "dead"
     """Not delivered and no longer tried; a person may replay it."""

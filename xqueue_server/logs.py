@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from datetime import UTC, datetime
 
+# Here PostgreSQL repeats the row that it refused, learner's code and all.
+_DETAIL = re.compile(r"^DETAIL: .*$", re.MULTILINE)
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -23,7 +26,8 @@ class JsonFormatter(logging.Formatter):
         }
         line |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            text = self.formatException(record.exc_info)
+            line["exception"] = _DETAIL.sub("DETAIL: (not logged)", text)
         return json.dumps(line, default=str)
 
 

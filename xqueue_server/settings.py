@@ -183,7 +183,7 @@ def _secret_key(env: Mapping[str, str], data_dir: Path, database_url: str) -> by
 def _own_secret_key(path: Path) -> bytes:
     """The key kept beside an SQLite database, made at the first start by whoever comes first."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         if not path.exists():
             draft.touch(mode=0o600)

@@ -12,7 +12,7 @@ from grader_worker.errors import FrameError
 _LENGTH = struct.Struct("!I")
 MIB = 1024 * 1024
 MAX_REQUEST_BYTES = 48 * MIB
-"""Holds the bounds of `submitted_files` after base64, and a response of the LMS's limit."""
+"""Holds `sandbox.run.MAX_JOB_BYTES` and more."""
 MAX_ANSWER_BYTES = 16 * MIB
 """Holds `Limits.result_bytes` after escaping."""
 

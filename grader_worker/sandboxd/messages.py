@@ -40,12 +40,15 @@ def encode_request(request: RunRequest) -> dict[str, Any]:
 
 def decode_request(message: Message) -> RunRequest:
     """Raises FrameError."""
-    return RunRequest(
-        run_id=_text(message, "run_id"),
-        grader=_decode_grader(_object(message, "grader")),
-        job=_object(message, "job"),
-        limits=_decode_limits(_object(message, "limits")),
-    )
+    try:
+        return RunRequest(
+            run_id=_text(message, "run_id"),
+            grader=_decode_grader(_object(message, "grader")),
+            job=_object(message, "job"),
+            limits=_decode_limits(_object(message, "limits")),
+        )
+    except ValueError as error:
+        raise FrameError(str(error)) from error
 
 
 def encode_result(result: RunResult) -> dict[str, Any]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 DRIVER = "driver.py"
 PRINTED_CHARS = 2000
 LONGEST_MESSAGE = 500
+LONGEST_SOURCE_BYTES = 5 * 1024 * 1024
+"""As JSON; in base64 and with the driver beside it, it still fits one frame."""
 
 
 class Answer:
@@ -44,10 +46,12 @@ def call_function(
     wall_s: float | None = None,
 ) -> Answer:
     """Call `function(*args, **kwargs)` of `source`. Never raises for anything the learner did."""
+    if len(_json(source)) > LONGEST_SOURCE_BYTES:
+        return Answer(problem="Your code is too long to be run.")
     request = {"source": source, "function": function, "args": list(args), "kwargs": kwargs or {}}
     ran = session.run(
         ["python3", "-I", DRIVER],
-        stdin=json.dumps(request).encode(),
+        stdin=_json(request),
         files={DRIVER: _driver_source()},
         wall_s=wall_s,
     )
@@ -56,6 +60,11 @@ def call_function(
     if problem is not None:
         return Answer(problem=problem, printed=printed)
     return _read_answer(ran, function, printed)
+
+
+def _json(value: object) -> bytes:
+    """Not in ASCII, which makes six bytes of an é; a lone surrogate goes as it is."""
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def _driver_source() -> bytes:

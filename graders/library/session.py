@@ -12,7 +12,14 @@ from __future__ import annotations
 
 import sys
 
-from sandbox.supervisor.frames import pack_bytes, read_frame, unpack_bytes, write_frame
+from sandbox.supervisor.frames import (
+    MAX_FRAME_BYTES,
+    MAX_START_BYTES,
+    pack_bytes,
+    read_frame,
+    unpack_bytes,
+    write_frame,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,7 +74,8 @@ class GraderSession:
 
     def __init__(self, channel_fd: int = CHANNEL_FD) -> None:
         self._fd = channel_fd
-        first = self._receive()
+        # It carries everything the learner handed in.
+        first = self._receive(MAX_START_BYTES)
         self.job = Job(first["job"])
         self.limits: dict[str, Any] = first["limits"]
 
@@ -132,8 +140,8 @@ class GraderSession:
     def give_up(self, detail: str) -> None:
         write_frame(self._fd, {"type": "fail", "detail": detail})
 
-    def _receive(self) -> dict[str, Any]:
-        frame = read_frame(self._fd)
+    def _receive(self, max_bytes: int = MAX_FRAME_BYTES) -> dict[str, Any]:
+        frame = read_frame(self._fd, max_bytes)
         if frame is None:
             raise SupervisorGone
         return frame

@@ -25,8 +25,11 @@ def tagged(value: object) -> tuple[str, object]:
 
 
 def show(value: object) -> str:
-    """As a learner would write it, cut to a readable length."""
-    text = _show(value)
+    """As a learner would write it, cut to a readable length. Never raises: learners return these."""
+    try:
+        text = _show(value)
+    except RecursionError:
+        return "a value nested too deeply to be shown"
     return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + " …"
 
 

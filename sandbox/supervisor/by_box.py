@@ -202,6 +202,8 @@ class BoxCell(Cell):
             pid = fork_into(lambda: become(status_write_fd))
         except NotStarted as error:
             os.close(status_fd)
+            if error.kind == NotStarted.MISSING and os.access(bwrap, os.X_OK):
+                raise  # the command for the box, not bubblewrap, cannot be executed
             raise PlatformFailed(f"bubblewrap cannot be started: {error}") from error
         finally:
             os.close(status_write_fd)
@@ -211,7 +213,10 @@ class BoxCell(Cell):
         # The first process's number arrives on the status descriptor; killing it kills the box.
         watch.wait_for(lambda: self._init_fd is not None or self.pid in watch.ended, until)
         if self._init_fd is not None:
-            signal.pidfd_send_signal(self._init_fd, signal.SIGKILL)
+            try:
+                signal.pidfd_send_signal(self._init_fd, signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # it has ended, and the host's init was quicker than we are
         if not watch.wait_for(lambda: self.pid in watch.ended, until):
             os.kill(self.pid, signal.SIGKILL)
             raise PlatformFailed("a box could not be ended")

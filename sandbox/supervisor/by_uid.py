@@ -47,6 +47,8 @@ OOM_COUNTERS = ("/sys/fs/cgroup/memory/memory.oom_control", "/sys/fs/cgroup/memo
 class UidIsolation(Isolation):
     """Starts programs under the grader's uid or this container's learner uid."""
 
+    memory_is_shared = True
+
     def __init__(self) -> None:
         # The host gave /box to a uid that no other container uses; that is how we learn it.
         self._learner_uid = os.stat(BOX_DIR).st_uid  # noqa: PTH116
@@ -205,7 +207,9 @@ def _real_uid_of_living(pid: int) -> int | None:
             fields = dict(line.split(":", 1) for line in file if ":" in line)
     except OSError:
         return None
-    return None if fields["State"].strip().startswith("Z") else int(fields["Uid"].split()[0])
+    # A first thread that ended alone leaves a zombie's state to a process whose others run on.
+    is_dead = fields["State"].strip().startswith("Z") and int(fields["Threads"]) <= 1
+    return None if is_dead else int(fields["Uid"].split()[0])
 
 
 def _program_path(name: str) -> str:
@@ -225,16 +229,16 @@ def empty_folder(top: str) -> None:
     Folders are flattened into `top` instead of being walked down.
     """
     os.chmod(top, 0o700)  # noqa: PTH101
-    for counter in range(1_000_000):
+    for _ in range(1_000_000):
         names = os.listdir(top)  # noqa: PTH208
         if not names:
             return
-        for folder_number, name in enumerate(names):
-            _unlink_or_flatten(top, name, counter, folder_number)
+        for name in names:
+            _unlink_or_flatten(top, name)
     raise PlatformFailed("a folder that does not get empty")
 
 
-def _unlink_or_flatten(top: str, name: str, counter: int, folder_number: int) -> None:
+def _unlink_or_flatten(top: str, name: str) -> None:
     path = f"{top}/{name}"
     try:
         os.unlink(path)  # noqa: PTH108
@@ -242,11 +246,12 @@ def _unlink_or_flatten(top: str, name: str, counter: int, folder_number: int) ->
     except IsADirectoryError:
         pass
     os.chmod(path, 0o700)  # noqa: PTH101
-    for index, inner in enumerate(os.listdir(path)):  # noqa: PTH208
+    for inner in os.listdir(path):  # noqa: PTH208
         try:
             os.unlink(f"{path}/{inner}")  # noqa: PTH108
         except IsADirectoryError:
             # A folder must be writable to be moved, because its `..` changes.
             os.chmod(f"{path}/{inner}", 0o700)  # noqa: PTH101
-            os.rename(f"{path}/{inner}", f"{top}/.{counter}.{index}.{folder_number}")  # noqa: PTH104
+            # Random, because whatever could be foreseen could be there already.
+            os.rename(f"{path}/{inner}", f"{top}/{os.urandom(16).hex()}")  # noqa: PTH104
     os.rmdir(path)  # noqa: PTH106

@@ -29,7 +29,11 @@ class FrameError(Exception):
 
 
 def encode(frame: Mapping[str, Any]) -> bytes:
-    body = json.dumps(frame, separators=(",", ":")).encode()
+    """Raises FrameError for what is nested too deeply, which decoding alone may have borne."""
+    try:
+        body = json.dumps(frame, separators=(",", ":")).encode()
+    except RecursionError:
+        raise FrameError("a frame is nested too deeply") from None
     return HEADER.pack(len(body)) + body
 
 

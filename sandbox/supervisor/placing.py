@@ -36,6 +36,22 @@ GRADER_ENV = {
 }
 
 
+NOT_EXECUTABLE = frozenset(
+    {
+        errno.ENOENT,
+        errno.EACCES,
+        errno.EPERM,
+        errno.ENOTDIR,
+        errno.ENOEXEC,
+        errno.E2BIG,
+        errno.ENAMETOOLONG,
+        errno.ELOOP,
+    }
+)
+"""What an exec says of a command that cannot be one. A learner's text may be part of it, so this
+must never look like a failure of ours."""
+
+
 class NoEntryPoint(FileNotFoundError):
     """The grader has neither an executable `grade` nor a `grade.py`."""
 
@@ -75,10 +91,10 @@ def failure_kind(error: BaseException) -> str:
     """Whose fault a failed start is, in the words of `starting.NotStarted`."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
         return "no-space"
-    unusable = isinstance(error, FileNotFoundError | PermissionError | NotADirectoryError)
-    if unusable or (isinstance(error, OSError) and error.errno == errno.ENOEXEC):
+    if isinstance(error, OSError) and error.errno in NOT_EXECUTABLE:
         return "missing"
-    return "failed"
+    # Arguments that are no C strings: a lone surrogate, a NUL.
+    return "missing" if isinstance(error, ValueError) else "failed"
 
 
 def become_grader(python: str, files: Iterable[Mapping[str, Any]]) -> None:

@@ -82,8 +82,8 @@ class Execution:
 def _arguments(argv: object) -> list[str]:
     if not isinstance(argv, list) or not 1 <= len(argv) <= MAX_ARGUMENTS:
         raise FrameError('"argv" must be a list of 1 to 256 strings')
-    if not all(isinstance(argument, str) and "\0" not in argument for argument in argv):
-        raise FrameError('"argv" must hold strings without NUL')
+    if not all(isinstance(argument, str) for argument in argv):
+        raise FrameError('"argv" must hold strings')
     return argv
 
 

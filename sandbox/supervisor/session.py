@@ -6,6 +6,7 @@ report leaves at once, so that a run cut short keeps what was finished.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import socket
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 HOST_IN_FD = 0
 HOST_OUT_FD = 1
 LOG_BYTES = 16 * 1024
+GRADER_TURN_S = 1.0
+"""A grader whose time ends this soon after the learner's program did not hang by itself."""
 PASSED_ON = frozenset({"tests", "report"})
 LAST_WORDS = frozenset({"done", "fail"})
 
@@ -40,6 +43,9 @@ class Ending(Exception):
     GRADER_UNUSABLE = "grader-unusable"
     GRADER_BROKE_PROTOCOL = "grader-broke-protocol"
     OUT_OF_TIME = "out-of-time"
+    """The detail `learner` says whose time it was."""
+    OUT_OF_MEMORY = "out-of-memory"
+    """The learner's program took what the grader needed."""
     PLATFORM = "platform"
 
     def __init__(self, how: str, detail: str = "") -> None:
@@ -91,6 +97,7 @@ class Session:
         self._grader: Cell | None = None
         self._channel_closed = False
         self._writable = False
+        self._learner_ended_at = -math.inf
         watch.on(HOST_IN_FD, READABLE, self._host_spoke)
 
     def run(self) -> None:
@@ -112,7 +119,7 @@ class Session:
             if self._grader_is_gone():
                 raise Ending(Ending.GRADER_EXITED, self._grader_death())
             if time.monotonic() >= self._until:
-                raise Ending(Ending.OUT_OF_TIME)
+                raise self._out_of_time()
             self._watch.step(self._until)
 
     def _start_grader(self) -> None:
@@ -140,12 +147,18 @@ class Session:
         if kind == "run":
             self._send_to_grader(self._run_learner(frame))
         elif kind in PASSED_ON:
-            self._send_to_host(frame)
+            self._pass_on(frame)
         elif kind in LAST_WORDS:
-            self._send_to_host(frame)
+            self._pass_on(frame)
             raise Ending(Ending.FINISHED)
         else:
             raise Ending(Ending.GRADER_BROKE_PROTOCOL, f"unknown frame type {kind!r:.60}")
+
+    def _pass_on(self, frame: Frame) -> None:
+        try:
+            self._send_to_host(frame)
+        except FrameError as error:
+            raise Ending(Ending.GRADER_BROKE_PROTOCOL, str(error)) from error
 
     def _run_learner(self, frame: Frame) -> Frame:
         try:
@@ -163,6 +176,9 @@ class Session:
             raise Ending(
                 Ending.GRADER_BROKE_PROTOCOL, f"the files of a run do not fit: {error}"
             ) from error
+        self._learner_ended_at = time.monotonic()
+        if self._grader_was_starved():
+            raise Ending(Ending.OUT_OF_MEMORY)
         self._send_to_host({"type": "learner", "active": False})
         self._listen()
         return execution.as_frame()
@@ -204,7 +220,7 @@ class Session:
         self._writable = False
         self._watch.on(fd, WRITABLE, self._note_writable)
         if not self._watch.wait_for(lambda: self._writable or self._grader_is_gone(), self._until):
-            raise Ending(Ending.OUT_OF_TIME)
+            raise self._out_of_time()
         self._watch.off(fd)
 
     def _note_writable(self) -> None:
@@ -216,6 +232,19 @@ class Session:
     def _host_spoke(self) -> None:
         # The host says nothing after the start frame; readable means that it has gone.
         raise HostGone
+
+    def _out_of_time(self) -> Ending:
+        # Else a learner whose programs end just before the limit would break the grader.
+        is_learners = self._until - self._learner_ended_at < GRADER_TURN_S
+        return Ending(Ending.OUT_OF_TIME, "learner" if is_learners else "")
+
+    def _grader_was_starved(self) -> bool:
+        """A learner's program can make itself look smaller to the kernel than the grader, which
+        then dies for what the learner took. It was waiting for its answer, and took nothing."""
+        if self._grader is None or not self._isolation.memory_is_shared:
+            return False
+        status = self._watch.ended.get(self._grader.pid)
+        return status == signal.SIGKILL and self._grader.killed_for_memory()
 
     def _grader_is_gone(self) -> bool:
         if self._grader is None or self._grader.pid not in self._watch.ended:

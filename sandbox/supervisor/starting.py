@@ -54,12 +54,15 @@ class Cell:
         raise NotImplementedError
 
     def killed_for_memory(self) -> bool:
-        """Whether the kernel killed some of it because memory ran out. Only after `end`."""
+        """Whether the kernel killed some of it because memory ran out. Only once it has ended."""
         raise NotImplementedError
 
 
 class Isolation:
     """A way of keeping the grader, the learner's code and the supervisor apart."""
+
+    memory_is_shared = False
+    """Whether grader and learner draw on one memory limit."""
 
     def start_grader(
         self, files: Iterable[Mapping[str, object]], channel_fd: int, log_fd: int, watch: Watch

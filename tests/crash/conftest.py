@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,32 +18,43 @@ from tests.crash.stack import WORKER_QUEUE, CrashStack
 from tests.support import postgres
 
 
-@pytest.fixture(scope="session", params=["sqlite"])
-def running_stack(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[CrashStack]:
-    """Started once for all steps; `step.cases` asks for PostgreSQL."""
-    directory: Path = tmp_path_factory.mktemp(f"crash-{request.param}")
-    with ExitStack() as resources:
-        if request.param == "postgresql":
-            request.getfixturevalue("postgres_url")  # it removes the role in the end
-            url = resources.enter_context(postgres.database())
-        else:
-            url = f"sqlite:///{directory}/xqueue.db"
-        lms = resources.enter_context(StandInLms())
-        stack = CrashStack(directory, url, lms)
-        resources.callback(stack.end)
-        stack.begin()
-        warm_up = new_learner(stack)  # so that the worker, too, has come to its usual business
-        warm_up.must_submit("right", WORKER_QUEUE)
-        warm_up.assert_graded(1)
+@pytest.fixture(scope="session")
+def sqlite_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CrashStack]:
+    directory = tmp_path_factory.mktemp("crash-sqlite")
+    with running(directory, f"sqlite:///{directory}/xqueue.db") as stack:
         yield stack
 
 
+@pytest.fixture(scope="session")
+def postgresql_stack(
+    tmp_path_factory: pytest.TempPathFactory,
+    postgres_url: str,  # removes the role in the end
+) -> Iterator[CrashStack]:
+    directory = tmp_path_factory.mktemp("crash-postgresql")
+    with postgres.database() as url, running(directory, url) as stack:
+        yield stack
+
+
+@contextmanager
+def running(directory: Path, database_url: str) -> Iterator[CrashStack]:
+    with StandInLms() as lms:
+        stack = CrashStack(directory, database_url, lms)
+        try:
+            stack.begin()
+            warm_up = new_learner(stack)  # so that the worker, too, has come to its daily round
+            warm_up.must_submit("right", WORKER_QUEUE)
+            warm_up.assert_graded(1)
+            yield stack
+        finally:
+            stack.end()
+
+
 @pytest.fixture
-def stack(running_stack: CrashStack) -> Iterator[CrashStack]:
-    yield running_stack
-    running_stack.assert_well()
+def stack(request: pytest.FixtureRequest) -> Iterator[CrashStack]:
+    """Started once for all steps, with the database that `step.cases` says."""
+    started: CrashStack = request.getfixturevalue(f"{request.param}_stack")
+    yield started
+    started.assert_well()
 
 
 @pytest.fixture

@@ -77,9 +77,12 @@ class Program:
 
     def wait_until_died(self, step: Step) -> None:
         """And was started again, if it was more than one process of several that died."""
+        deadline = time.monotonic() + DIE_S
         with self._changed:
             if not step.alone:
                 self._changed.wait_for(lambda: self._is_back or self._unexpected, DIE_S)
+        while step.alone and not self.has_died and time.monotonic() < deadline:
+            time.sleep(PROBE_S)  # not our child: nobody tells us
         assert self.has_died, f"{self.name} did not come to its step:\n{self.log_tail()}"
 
     def assert_well(self) -> None:

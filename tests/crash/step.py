@@ -66,10 +66,9 @@ def cases(*steps: Step) -> pytest.MarkDecorator:
     """A test for each step on SQLite, and on PostgreSQL too where a transaction is to end."""
     listed = [(database, step) for step in steps for database in databases_of(step)]
     return pytest.mark.parametrize(
-        ("running_stack", "step"),
+        ("stack", "step"),
         [pytest.param(*case, id=f"{case[1]}-{case[0]}") for case in listed],
-        indirect=["running_stack"],
-        scope="session",  # or else the stack would be started anew for every step
+        indirect=["stack"],
     )
 
 

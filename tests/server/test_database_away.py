@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -84,23 +85,23 @@ class Away(Storage):
 
 
 def test_a_request_waits_five_seconds_for_the_database_and_no_longer() -> None:
-    time = SteppedTime()
-    patience = Patience(monotonic=time.monotonic, sleep=time.sleep)
+    stepped = SteppedTime()
+    patience = Patience(monotonic=stepped.monotonic, sleep=stepped.sleep)
 
     def never(_is_retry: bool) -> None:
         raise StorageUnavailable("away")
 
     with pytest.raises(StorageUnavailable):
         patience.with_database(never)
-    assert 4.5 < sum(time.slept) <= 5
-    assert time.slept == sorted(time.slept)
-    assert max(time.slept) == 0.5
+    assert 4.5 < sum(stepped.slept) <= 5
+    assert stepped.slept == sorted(stepped.slept)
+    assert max(stepped.slept) == 0.5
 
 
 def test_the_five_seconds_are_shared_by_everything_that_a_request_does() -> None:
-    time = SteppedTime()
-    patience = Patience(monotonic=time.monotonic, sleep=time.sleep)
-    time.now += 4.9
+    stepped = SteppedTime()
+    patience = Patience(monotonic=stepped.monotonic, sleep=stepped.sleep)
+    stepped.now += 4.9
     failures = [StorageUnavailable("away")] * 3
 
     def work(_is_retry: bool) -> None:
@@ -108,11 +109,11 @@ def test_the_five_seconds_are_shared_by_everything_that_a_request_does() -> None
 
     with pytest.raises(StorageUnavailable):
         patience.with_database(work)
-    assert sum(time.slept) <= 0.1
+    assert sum(stepped.slept) <= 0.1
 
 
 def test_the_first_try_is_no_retry_and_the_second_is_one() -> None:
-    time = SteppedTime()
+    stepped = SteppedTime()
     seen: list[bool] = []
 
     def work(is_retry: bool) -> str:
@@ -121,20 +122,20 @@ def test_the_first_try_is_no_retry_and_the_second_is_one() -> None:
             raise StorageUnavailable("away")
         return "done"
 
-    patience = Patience(monotonic=time.monotonic, sleep=time.sleep)
+    patience = Patience(monotonic=stepped.monotonic, sleep=stepped.sleep)
     assert patience.with_database(work) == "done"
     assert seen == [False, True, True]
 
 
 def test_other_errors_are_not_waited_out() -> None:
-    time = SteppedTime()
+    stepped = SteppedTime()
 
     def work(_is_retry: bool) -> None:
         raise KeyError
 
     with pytest.raises(KeyError):
-        Patience(monotonic=time.monotonic, sleep=time.sleep).with_database(work)
-    assert time.slept == []
+        Patience(monotonic=stepped.monotonic, sleep=stepped.sleep).with_database(work)
+    assert stepped.slept == []
 
 
 # -- through the web -------------------------------------------------------------------------------
@@ -278,10 +279,8 @@ def test_a_server_whose_connections_are_all_cut_recovers_with_the_next_request(
 def test_a_connection_cut_in_the_middle_of_a_transaction_undoes_it(desk: Desk) -> None:
     if desk.storage.engine.dialect.name != "postgresql":
         return
-    with pytest.raises(StorageUnavailable), desk.storage.write() as tx:
-        tx.run(text("DELETE FROM queues"))
-        _cut_connections(desk)
-        tx.run(text("SELECT 1"))
+    with pytest.raises(StorageUnavailable):
+        _delete_queues_then(desk, lambda: _cut_connections(desk))
     assert desk.count("queues") == 1
 
 
@@ -325,9 +324,8 @@ def test_sqlite_is_set_up_to_lose_nothing(tmp_path: Path) -> None:
 
 
 def test_an_error_rolls_everything_back(desk: Desk) -> None:
-    with pytest.raises(ZeroDivisionError), desk.storage.write() as tx:
-        tx.run(text("DELETE FROM queues"))
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        _delete_queues_then(desk, lambda: 1 // 0)
     assert desk.count("queues") == 1
 
 
@@ -345,9 +343,14 @@ def test_now_comes_from_the_database_on_postgresql(database_url: str) -> None:
     storage.close()
 
 
-def _system_now_us() -> int:
-    import time
+def _delete_queues_then(desk: Desk, act: Callable[[], object]) -> None:
+    with desk.storage.write() as tx:
+        tx.run(text("DELETE FROM queues"))
+        act()
+        tx.run(text("SELECT 1"))
 
+
+def _system_now_us() -> int:
     return time.time_ns() // 1000
 
 

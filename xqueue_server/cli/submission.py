@@ -9,7 +9,7 @@ import click
 from xqueue_server.cli.environment import actor, database
 from xqueue_server.cli.output import json_option, show_json, show_table
 from xqueue_server.cli.paging import ROW_ID, page_options, tell_of_older
-from xqueue_server.cli.submission_view import view
+from xqueue_server.cli.submission_view import facts_of, view
 from xqueue_server.errors import Conflict
 from xqueue_server.storage import browsing, submissions
 from xqueue_server.submission import Submission, SubmissionState
@@ -40,7 +40,7 @@ def list_submissions(
             tx, queue=queue, state=wanted, limit=limit, before=before
         )
     if as_json:
-        show_json(found)
+        show_json([facts_of(s) for s in found])
         return
     headers = ["ID", "QUEUE", "STATE", "ATTEMPT", "ARRIVED", "FROM", "LEASED BY", "HELD FOR"]
     show_table(headers, [_line(s) for s in found])

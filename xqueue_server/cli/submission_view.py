@@ -21,6 +21,15 @@ from xqueue_server.storage.events import Event
 from xqueue_server.storage.results import Result
 from xqueue_server.submission import Submission
 
+_DIGESTS = frozenset({"supersede_key", "lease_key", "accepted_key"})
+"""Of no use to people, and the keys of graders are nobody else's business."""
+
+
+def facts_of(submission: Submission) -> dict[str, object]:
+    """The row as it is shown."""
+    row = dataclasses.asdict(submission)
+    return {name: value for name, value in row.items() if name not in _DIGESTS}
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SubmissionView:
@@ -32,7 +41,7 @@ class SubmissionView:
     callbacks: Sequence[CallbackView]
 
     def as_object(self, *, with_result: bool) -> dict[str, object]:
-        return dataclasses.asdict(self.submission) | {
+        return facts_of(self.submission) | {
             "body_bytes": self.body_bytes,
             "file_bytes": self.file_bytes,
             "events": self.events,
@@ -51,7 +60,7 @@ class SubmissionView:
             show_section(f"Tries of callback {found.callback.id}", _attempts_shown(found))
 
     def _show_facts(self) -> None:
-        row = dataclasses.asdict(self.submission)
+        row = facts_of(self.submission)
         facts = [(name.replace("_", " "), value) for name, value in row.items()]
         files = f", files of {', '.join(map(size, self.file_bytes))}" if self.file_bytes else ""
         show_facts([*facts, ("contents", f"body of {size(self.body_bytes)}{files}")])

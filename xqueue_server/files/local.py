@@ -32,7 +32,8 @@ class LocalFiles:
         """
         blob = secrets.token_hex(16)
         path = self._path(blob)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)
         try:
             with path.open("xb") as target:
                 size = _copy(source, target, limit_bytes)
