@@ -48,7 +48,7 @@ def why_refused(callback_url: str, body: str) -> str | None:
 
 
 def _why_bad_score(score: Any) -> str | None:
-    if isinstance(score, bool) or not isinstance(score, int | float):
+    if not isinstance(score, int | float):  # a boolean is one, for the LMS too
         return "'score' is not a number"
     try:
         is_points = math.isfinite(score) and score >= 0

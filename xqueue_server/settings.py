@@ -23,7 +23,10 @@ MB = 1024 * 1024
 ANY_HTTPS = "https://*"
 """As an entry of XQUEUE_LMS_ORIGINS: any https origin whose every address is public."""
 
-INJECTED_BY_KUBERNETES = re.compile(r"XQUEUE_(PORT(_.*)?|SERVICE_.*)")
+INJECTED_BY_KUBERNETES = re.compile(
+    r"XQUEUE_(PORT(_.*)?|SERVICE_.*|\w+_SERVICE_(HOST|PORT(_\w+)?)|\w+_PORT(_\d+_(TCP|UDP)(_\w+)?)?)"
+)
+"""For every service whose name begins with `xqueue` (`xqueue-web` gives XQUEUE_WEB_PORT, …)."""
 DEMO_ORIGINS = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

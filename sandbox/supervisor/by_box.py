@@ -202,8 +202,8 @@ class BoxCell(Cell):
             pid = fork_into(lambda: become(status_write_fd))
         except NotStarted as error:
             os.close(status_fd)
-            if error.kind == NotStarted.MISSING and os.access(bwrap, os.X_OK):
-                raise  # the command for the box, not bubblewrap, cannot be executed
+            if error.kind == NotStarted.BAD_ARGUMENTS:
+                raise
             raise PlatformFailed(f"bubblewrap cannot be started: {error}") from error
         finally:
             os.close(status_write_fd)

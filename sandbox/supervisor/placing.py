@@ -36,20 +36,7 @@ GRADER_ENV = {
 }
 
 
-NOT_EXECUTABLE = frozenset(
-    {
-        errno.ENOENT,
-        errno.EACCES,
-        errno.EPERM,
-        errno.ENOTDIR,
-        errno.ENOEXEC,
-        errno.E2BIG,
-        errno.ENAMETOOLONG,
-        errno.ELOOP,
-    }
-)
-"""What an exec says of a command that cannot be one. A learner's text may be part of it, so this
-must never look like a failure of ours."""
+NOT_EXECUTABLE = (errno.ENOEXEC, errno.ENAMETOOLONG, errno.ELOOP)
 
 
 class NoEntryPoint(FileNotFoundError):
@@ -91,10 +78,12 @@ def failure_kind(error: BaseException) -> str:
     """Whose fault a failed start is, in the words of `starting.NotStarted`."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
         return "no-space"
-    if isinstance(error, OSError) and error.errno in NOT_EXECUTABLE:
+    unusable = isinstance(error, FileNotFoundError | PermissionError | NotADirectoryError)
+    if unusable or (isinstance(error, OSError) and error.errno in NOT_EXECUTABLE):
         return "missing"
-    # Arguments that are no C strings: a lone surrogate, a NUL.
-    return "missing" if isinstance(error, ValueError) else "failed"
+    # A lone surrogate or a NUL is a ValueError.
+    too_long = isinstance(error, OSError) and error.errno == errno.E2BIG
+    return "bad-arguments" if too_long or isinstance(error, ValueError) else "failed"
 
 
 def become_grader(python: str, files: Iterable[Mapping[str, Any]]) -> None:

@@ -30,6 +30,8 @@ class NotStarted(Exception):
 
     MISSING = "missing"
     """No such program, or one the kernel cannot execute."""
+    BAD_ARGUMENTS = "bad-arguments"
+    """Arguments no program can be given: too long, or not text without NUL."""
     NO_SPACE = "no-space"
     """Its files do not fit."""
     FAILED = "failed"

@@ -38,7 +38,7 @@ def a_submission(storage: Storage, queue: str = "q") -> int:
         lms_key='"key"',
         files=(FileReference(name="secret.py", blob="b1", size_bytes=2048),),
         submitted_by="lms",
-        supersede_key=None,
+        supersede_key=b"s" * 16,
         learner_submitted_at=None,
     )
     with storage.write() as tx:

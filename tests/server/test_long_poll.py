@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 import time
@@ -18,6 +19,7 @@ from xqueue_server.errors import StorageUnavailable
 from xqueue_server.storage import Storage, Transaction
 from xqueue_server.web import waiting as waiting_module
 from xqueue_server.web.call import to_seconds
+from xqueue_server.web.gunicorn_worker import Worker
 from xqueue_server.web.waiting import Waiting
 
 EMPTY = Answer(code=1, content=f"Queue '{QUEUE}' is empty")
@@ -243,3 +245,12 @@ def _first_done(waiters: list[Future[object]]) -> Future[object]:  # type: ignor
                 return waiter
         time.sleep(0.005)
     pytest.fail("nobody was woken")
+
+
+def test_sigterm_sends_waiting_graders_home(server: Server, pool: ThreadPoolExecutor) -> None:
+    worker = Worker.__new__(Worker)  # as gunicorn has it once the application is loaded
+    worker.wsgi, worker.alive = server.app, False
+    waiter = pool.submit(server.grader.try_fetch, wait=LONG)
+    wait_until_waiting(server.services.waiting, 1)
+    worker.handle_exit(signal.SIGTERM, None)
+    assert waiter.result(timeout=15) == EMPTY

@@ -237,4 +237,20 @@ def test_a_log_level_is_one_of_four(env: dict[str, str]) -> None:
 def test_every_setting_is_described() -> None:
     assert all(SETTINGS.values())
     assert all(name.startswith("XQUEUE_") for name in SETTINGS)
-    assert settings.INJECTED_BY_KUBERNETES.fullmatch("XQUEUE_PORT")
+
+
+@pytest.mark.parametrize("service", ["XQUEUE", "XQUEUE_WEB"])
+def test_what_kubernetes_injects_for_a_service_is_no_unknown_setting(
+    env: dict[str, str], service: str
+) -> None:
+    injected = {
+        f"{service}_SERVICE_HOST": "10.0.0.1",
+        f"{service}_SERVICE_PORT": "8040",
+        f"{service}_SERVICE_PORT_HTTP": "8040",
+        f"{service}_PORT": "tcp://10.0.0.1:8040",
+        f"{service}_PORT_8040_TCP": "tcp://10.0.0.1:8040",
+        f"{service}_PORT_8040_TCP_PROTO": "tcp",
+        f"{service}_PORT_8040_TCP_ADDR": "10.0.0.1",
+    }
+    assert load(env | injected) == load(env)
+    assert not any(settings.INJECTED_BY_KUBERNETES.fullmatch(name) for name in SETTINGS)

@@ -28,7 +28,11 @@ class Patience:
     ) -> None:
         self._monotonic = monotonic
         self._sleep = sleep
-        self._until = monotonic() + PATIENCE_S
+        self.start_again()
+
+    def start_again(self) -> None:
+        """After a wait that had nothing to do with the database."""
+        self._until = self._monotonic() + PATIENCE_S
 
     def with_database(self, work: Callable[[bool], T]) -> T:
         """Call `work(is_retry)` until it does not raise StorageUnavailable.

@@ -176,6 +176,7 @@ def _lease_when_there_is_work(call: Call, queue: Queue, deadline: float) -> Leas
         while taken and waiting.until_work(queue.name, deadline):
             if call.client_is_gone():  # it would take the lease to its grave
                 return None
+            call.patience.start_again()
             leased = _lease(call, queue)
             if leased is not None:
                 return leased
