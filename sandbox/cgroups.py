@@ -21,7 +21,8 @@ CPU_PERIOD_US = 100_000
 EMPTYING_PATIENCE_S = 3.0
 CONTROLLERS = ("memory", "pids", "cpu")
 SENTENCES = {
-    "memory": "no writable memory cgroup: memory is limited per process, not per submission",
+    "memory": "no writable memory cgroup: each process's address space is limited, not their sum, "
+    "and memory held in files without a name (memfd) not at all",
     "pids": "no writable pids cgroup: processes are limited by RLIMIT_NPROC only",
     "cpu": "no writable cpu cgroup: a submission may use every core, for its CPU time",
 }

@@ -31,7 +31,8 @@ class Channel(Protocol):
     """Bytes to and from a supervisor."""
 
     def send(self, data: bytes, timeout_s: float) -> None:
-        """Raises SandboxUnavailable when it cannot be delivered in time."""
+        """Raises SandboxUnavailable when it cannot be delivered in time, ConnectionError when
+        the supervisor has gone."""
 
     def receive(self, timeout_s: float) -> bytes:
         """Some bytes, or none when the supervisor has gone. Raises TimeoutError."""
@@ -81,7 +82,10 @@ class Conversation:
             GraderNotUsable, SandboxUnavailable: as the seam promises.
         """
         self._await_ready()
-        self._channel.send(start, READY_S)
+        try:
+            self._channel.send(start, READY_S)
+        except ConnectionError:
+            raise self._lost(silent=False) from None
         until = self._clock() + self._limits.wall_s + GRACE_S
         try:
             while True:

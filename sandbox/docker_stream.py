@@ -67,6 +67,8 @@ class AttachedChannel:
         self._socket.settimeout(timeout_s)
         try:
             self._socket.sendall(data)
+        except ConnectionError:
+            raise
         except OSError as error:
             raise SandboxUnavailable(f"the container does not take its job: {error}") from error
 

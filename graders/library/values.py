@@ -25,7 +25,7 @@ def tagged(value: object) -> tuple[str, object]:
 
 
 def show(value: object) -> str:
-    """As a learner would write it, cut to a readable length. Never raises: learners return these."""
+    """As a learner would write it, cut to a readable length, whatever a learner returned."""
     try:
         text = _show(value)
     except RecursionError:

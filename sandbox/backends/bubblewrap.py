@@ -60,6 +60,11 @@ class BubblewrapHost:
     is_root: bool
     can_disable_userns: bool
 
+    @property
+    def python_prefix(self) -> Path:
+        """What a box needs of an interpreter outside of /usr."""
+        return self.python.parent.parent
+
 
 class BubblewrapBackend(SandboxBackend):
     """Runs directory graders; `library` are modules (path -> source) every grader may import."""
@@ -85,9 +90,10 @@ class BubblewrapBackend(SandboxBackend):
 
     def run(self, request: RunRequest) -> RunResult:
         started_at = time.monotonic()
-        files = self._files(request)
+        grader = self._directory(request)
+        files = read_grader(grader, self._library)
         with ExitStack() as cleanup:
-            isolation = self._prepare_boxes(request, cleanup)
+            isolation = self._prepare_boxes(request, grader, cleanup)
             start = start_frame(request, files, isolation)
             supervisor = cleanup.enter_context(_supervisor())
             running_at = time.monotonic()
@@ -129,12 +135,14 @@ class BubblewrapBackend(SandboxBackend):
             group.remove()
         return len(orphans)
 
-    def _files(self, request: RunRequest) -> list[dict[str, Any]]:
+    def _directory(self, request: RunRequest) -> Path:
         if not isinstance(request.grader, DirectoryGrader):
             raise GraderNotUsable("a grader image needs the docker backend")
-        return read_grader(request.grader.path, self._library)
+        return request.grader.path
 
-    def _prepare_boxes(self, request: RunRequest, cleanup: ExitStack) -> dict[str, Any]:
+    def _prepare_boxes(
+        self, request: RunRequest, grader: Path, cleanup: ExitStack
+    ) -> dict[str, Any]:
         """What the supervisor must know to open the boxes; their groups exist from here on."""
         host = self._host
         grader_uid, learner_uid = pick_unused_uids(2) if host.is_root else (None, None)
@@ -146,7 +154,7 @@ class BubblewrapBackend(SandboxBackend):
             groups[role] = [str(folder) for folder in group.folders]
         return {
             "bwrap": host.bwrap,
-            "options": _box_options(host),
+            "options": [*_box_options(host), *_hiding(grader.resolve(), host)],
             "python": str(host.python),
             "placer": pack_bytes(PLACER.read_bytes()),
             "grader_uid": grader_uid,
@@ -175,8 +183,6 @@ class PipeChannel:
                 rest = rest[os.write(self._in_fd, rest) :]
             except BlockingIOError:
                 continue
-            except BrokenPipeError as error:
-                raise SandboxUnavailable("the supervisor is gone") from error
 
     def receive(self, timeout_s: float) -> bytes:
         if not _ready(self._out_fd, select.POLLIN, timeout_s):
@@ -215,6 +221,9 @@ def _supervisor() -> Iterator[subprocess.Popen[bytes]]:
 def _dismiss(process: subprocess.Popen[bytes]) -> None:
     """Let it end by itself, which it does once its stdin is closed; its boxes die with it."""
     assert process.stdin is not None
+    assert process.stdout is not None
+    # Both: a supervisor that passes on a flood of reports waits for somebody to read them.
+    process.stdout.close()
     with suppress(OSError):
         process.stdin.close()
     try:
@@ -250,8 +259,16 @@ def _box_options(host: BubblewrapHost) -> list[str]:
     for path in ("/etc/alternatives", "/etc/ld.so.cache"):
         options += ["--ro-bind-try", path, path]
     if not host.python.is_relative_to("/usr"):
-        options += ["--ro-bind", str(host.python.parent.parent), str(host.python.parent.parent)]
+        options += ["--ro-bind", str(host.python_prefix), str(host.python_prefix)]
     return [*options, "--proc", "/proc", "--dev", "/dev"]
+
+
+def _hiding(grader: Path, host: BubblewrapHost) -> list[str]:
+    """An empty folder over a grader that lies where boxes see the host's programs."""
+    if not any(grader.is_relative_to(seen) for seen in ("/usr", host.python_prefix)):
+        return []
+    path = str(grader)
+    return ["--perms", "0000", "--size", "4096", "--tmpfs", path, "--remount-ro", path]
 
 
 def _system_folder(path: Path) -> list[str]:

@@ -243,6 +243,12 @@ class DockerBackend(SandboxBackend):
                 return conversation.cut_short(TIME_NOTICE)
             if lost.learner_active and _was_killed_for_memory(client, container_id):
                 return conversation.cut_short(MEMORY_NOTICE)
+            if lost.ready and not lost.silent and _was_killed_for_memory(client, container_id):
+                # Another try would end the same way.
+                memory = f"{request.limits.memory_bytes} bytes of memory"
+                raise GraderNotUsable(
+                    f"grader and submission do not fit into {memory}; raise memory_bytes"
+                ) from lost
             raise SandboxUnavailable(f"{lost}: {said}") from lost
 
 

@@ -6,6 +6,8 @@ only renames, and under root the box would still be root to the host's files and
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import json
 import os
 import resource
@@ -40,6 +42,10 @@ if TYPE_CHECKING:
     from sandbox.supervisor.programs import Bounds, LearnerProgram
     from sandbox.supervisor.watching import Watch
 
+KEYCTL_BY_MACHINE = {"x86_64": 250, "aarch64": 219}
+JOIN_SESSION_KEYRING = 1
+SET_CHILD_SUBREAPER = 36
+PAGE_BYTES = 4096
 PLACER_PATH = "/xq/placing.py"
 BOX_DIR = "/box"
 BOX_OVERHEAD_PIDS = 3
@@ -79,6 +85,7 @@ class BoxIsolation(Isolation):
     def __init__(self, settings: BoxSettings, scratch_bytes: int) -> None:
         self._settings = settings
         self._scratch_bytes = scratch_bytes
+        adopt_orphans()
 
     def start_grader(
         self,
@@ -106,6 +113,7 @@ class BoxIsolation(Isolation):
             )
             join(settings.grader_cgroups)
             apply_rlimits(GRADER_RLIMITS)
+            forget_keys()
             leave_root(settings.grader_uid)
             folders = [
                 *_tmpfs(placing.GRADE_DIR, placing.GRADE_BYTES),
@@ -126,6 +134,11 @@ class BoxIsolation(Isolation):
         self, program: LearnerProgram, stdio: tuple[int, int, int], watch: Watch
     ) -> Cell:
         settings = self._settings
+        small = self._scratch_bytes // 4
+        large = self._scratch_bytes - small
+        # Asked before, because bubblewrap would fail as it does when a host is out of resources.
+        if sum(_rounded_up(len(content)) for content in program.files.values()) > large:
+            raise NotStarted(NotStarted.NO_SPACE, f"{large} bytes are all that {BOX_DIR} holds")
         contents = {name: memory_file(content) for name, content in program.files.items()}
         limits = learner_rlimits(program.bounds) | self._stand_in_rlimits(program.bounds)
         argv = self._learner_argv(program)
@@ -135,9 +148,9 @@ class BoxIsolation(Isolation):
             kept = arrange_descriptors(dict(enumerate(stdio)), (*contents.values(), status_fd))
             join(settings.learner_cgroups)
             apply_rlimits(limits)
+            forget_keys()
             leave_root(settings.learner_uid)
-            small = self._scratch_bytes // 4
-            folders = [*_tmpfs(BOX_DIR, self._scratch_bytes - small), *_tmpfs("/tmp", small)]  # noqa: S108
+            folders = [*_tmpfs(BOX_DIR, large), *_tmpfs("/tmp", small)]  # noqa: S108
             files = [
                 option
                 for name, fd in contents.items()
@@ -186,6 +199,7 @@ class BoxCell(Cell):
         self.pid = pid
         self._status_fd = status_fd
         self._status = bytearray()
+        self._status_ended = False
         self._counters = [
             f"{path}/{name}" for path in cgroups for name in ("memory.oom_control", "memory.events")
         ]
@@ -210,10 +224,13 @@ class BoxCell(Cell):
         return cls(pid, status_fd, cgroups, watch)
 
     def end(self, watch: Watch, until: float) -> None:
+        if self._wait_status is not None:
+            return
+        by_itself = self.pid in watch.ended
         # The first process's number arrives on the status descriptor; killing it kills the box.
         watch.wait_for(lambda: self._init_fd is not None or self.pid in watch.ended, until)
         if self._init_fd is not None:
-            try:
+            try:  # noqa: SIM105 - contextlib costs start-up time
                 signal.pidfd_send_signal(self._init_fd, signal.SIGKILL)
             except ProcessLookupError:
                 pass  # it has ended, and the host's init was quicker than we are
@@ -222,7 +239,10 @@ class BoxCell(Cell):
             raise PlatformFailed("a box could not be ended")
         self._wait_status = watch.ended.pop(self.pid)
         self._await_empty_box(watch, until)
+        watch.wait_for(lambda: self._status_ended, until)
         self._close(watch)
+        if by_itself and self._was_never_set_up():
+            raise PlatformFailed("bubblewrap could not set up a box; its reason is on stderr")
 
     def exit_code(self) -> int:
         assert self._wait_status is not None
@@ -231,9 +251,16 @@ class BoxCell(Cell):
     def killed_for_memory(self) -> bool:
         return memory_kills(self._counters) > self._kills_before
 
+    def _was_never_set_up(self) -> bool:
+        """bubblewrap's own failure, which has the exit code of many a program's: it tells a
+        program's code on the status descriptor as well."""
+        failed = self.exit_code() == 1 and b'"exit-code"' not in self._status
+        return failed and not self.killed_for_memory()
+
     def _read_status(self, watch: Watch) -> None:
         data = os.read(self._status_fd, 4096)
         if not data:
+            self._status_ended = True
             watch.off(self._status_fd)
             return
         self._status += data
@@ -280,6 +307,24 @@ def join(cgroups: Iterable[str]) -> None:
             file.write("0")
 
 
+def adopt_orphans() -> None:
+    """Boxes' first processes outlive their parents for a moment. A host's init may be slow to reap
+    them, or absent when a worker is a container's first process, and until then they count."""
+    ctypes.CDLL(None).prctl(SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def forget_keys() -> None:
+    """Join an empty session keyring: no namespace keeps ours from a box, and what one box left in
+    it the next would find."""
+    number = KEYCTL_BY_MACHINE.get(os.uname().machine)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if number is None or libc.syscall(number, JOIN_SESSION_KEYRING, None) >= 0:
+        return
+    # Where the call is filtered or absent, the box cannot make it either.
+    if ctypes.get_errno() not in (errno.EPERM, errno.ENOSYS):
+        raise OSError(ctypes.get_errno(), "no session keyring for a box")
+
+
 def leave_root(uid: int | None) -> None:
     """Become a host uid that nothing else uses; None when the worker is not root to begin with."""
     if uid is None:
@@ -287,6 +332,10 @@ def leave_root(uid: int | None) -> None:
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
+
+
+def _rounded_up(size_bytes: int) -> int:
+    return -(-size_bytes // PAGE_BYTES) * PAGE_BYTES
 
 
 def _tmpfs(path: str, size_bytes: int) -> list[str]:

@@ -40,9 +40,7 @@ def submit(
     return Submitted(where=where, attempt=attempt)
 
 
-def assert_each_graded_right(
-    lms: StandInLms, submitted: list[Submitted], timeout_s: float
-) -> None:
+def assert_each_graded_right(lms: StandInLms, submitted: list[Submitted], timeout_s: float) -> None:
     def is_done() -> bool:
         return all(lms.state(s.where).status is not InputStatus.PENDING for s in submitted)
 

@@ -32,9 +32,7 @@ PROMPT_S = 30.0
 
 
 @pytest.fixture
-def site(
-    own_postgres: str, redis: PrivateRedis, lms: StandInLms, tmp_path: Path
-) -> Iterator[Site]:
+def site(own_postgres: str, redis: PrivateRedis, lms: StandInLms, tmp_path: Path) -> Iterator[Site]:
     require_docker_images()
     urls = {"database_url": own_postgres, "redis_url": redis.url}
     with Site(tmp_path, lms_origin=lms.origin, **urls) as site:

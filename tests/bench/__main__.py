@@ -20,7 +20,7 @@ from typing import NoReturn
 
 from tests.bench import machine, report
 from tests.bench.campaign import QUEUES, Campaign
-from tests.bench.database import NoPostgres, open_database
+from tests.bench.database import NoPostgres, check, open_database
 from tests.bench.phases import PHASES
 from tests.bench.result import PhaseResult
 from tests.bench.server import serving
@@ -45,6 +45,8 @@ class Options:
 def main() -> int:
     options = _options(sys.argv[1:])
     signal.signal(signal.SIGTERM, _stop)
+    for backend in options.backends:
+        check(backend)
     with _scratch(options.directory) as directory:
         facts = machine.describe(directory)
         _say("\n".join(f"{name:8} {value}" for name, value in facts.items()))
@@ -139,7 +141,8 @@ def _stop(*_: object) -> NoReturn:
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

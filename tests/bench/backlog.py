@@ -84,8 +84,7 @@ class _Sqlite:
     def insert(self, queue: str, first: int, count: int) -> None:
         values = _texts(queue) | {"first": first, "last": first + count - 1}
         numbers = (
-            "WITH RECURSIVE n(i) AS "
-            "(SELECT :first UNION ALL SELECT i + 1 FROM n WHERE i < :last) "
+            "WITH RECURSIVE n(i) AS (SELECT :first UNION ALL SELECT i + 1 FROM n WHERE i < :last) "
         )
         self._connection.execute("BEGIN IMMEDIATE")
         self._connection.execute(

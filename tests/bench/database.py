@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -33,6 +34,12 @@ class Database:
 
 class NoPostgres(Exception):
     """There is no PostgreSQL to measure; says what to do."""
+
+
+def check(kind: str) -> None:
+    """Say at once, not after the other backend's minutes. Raises: NoPostgres."""
+    if kind == "postgresql" and not os.environ.get("TEST_POSTGRES_URL"):
+        _programs()
 
 
 @contextmanager
@@ -75,13 +82,21 @@ def _cluster(directory: Path) -> Iterator[Database]:
     data.mkdir(mode=0o700)
     if user:
         shutil.chown(data, user)
-    initdb = [programs / "initdb", "-D", data, "-U", "bench", "-A", "scram-sha-256"]
+    initdb: list[str | Path] = [
+        programs / "initdb",
+        "-D",
+        data,
+        "-U",
+        "bench",
+        "-A",
+        "scram-sha-256",
+    ]
     initdb += ["-E", "UTF8", "--locale=C.UTF-8", "--pwfile", password_file]
     made = subprocess.run(initdb, user=user, capture_output=True, text=True, cwd="/")
     if made.returncode:
         raise NoPostgres(f"initdb: {made.stderr.strip()[-300:]}")
-    command = [programs / "postgres", "-D", data, "-p", str(port), "-c", "listen_addresses=127.0.0.1"]
-    command += ["-c", "unix_socket_directories="]
+    command: list[str | Path] = [programs / "postgres", "-D", data, "-p", str(port)]
+    command += ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
     with (directory / "postgres.log").open("wb") as log:
         server = subprocess.Popen(
             command, user=user, stdout=log, stderr=log, cwd="/", start_new_session=True
@@ -95,11 +110,11 @@ def _cluster(directory: Path) -> Iterator[Database]:
             processes=lambda: [server.pid],
         )
     finally:
-        server.send_signal(subprocess.signal.SIGINT)  # fast shutdown
+        server.send_signal(signal.SIGINT)  # fast shutdown
         try:
             server.wait(20)
         except subprocess.TimeoutExpired:
-            server.send_signal(subprocess.signal.SIGQUIT)
+            server.send_signal(signal.SIGQUIT)
             server.wait(10)
 
 
@@ -109,7 +124,7 @@ def _programs() -> Path:
     found = [Path(on_path)] if on_path else list(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found:
         raise NoPostgres("no PostgreSQL here: apt-get install postgresql, or set TEST_POSTGRES_URL")
-    return max(found, key=lambda path: int(re.search(r"\d+", str(path) + "0").group())).parent
+    return max(found, key=lambda path: [int(n) for n in re.findall(r"\d+", str(path))]).parent
 
 
 def _version(url: str) -> str:

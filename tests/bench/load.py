@@ -71,9 +71,7 @@ def _drive_rounds(address: tuple[str, int], load: Load) -> Seen:
     begun_s, begun_cpu_s = time.perf_counter(), time.process_time()
     deadline_s = begun_s + load.at_most_s
     for turns in _thirds(load.turns):
-        plan = Plan(
-            access=load.access, users=users, turns=_until(deadline_s, turns), tally=tally
-        )
+        plan = Plan(access=load.access, users=users, turns=_until(deadline_s, turns), tally=tally)
         drive(address, [load.actor(plan) for _ in range(load.concurrency)])
     return Seen(
         tally=tally,

@@ -121,9 +121,7 @@ def rewrite(document: Path, section: str) -> None:
     document.write_text(f"{before}{BEGIN}\n\n{section}\n{END}{after}", encoding="utf-8")
 
 
-def section(
-    machine: dict[str, str], command: str, results: Sequence[PhaseResult]
-) -> str:
+def section(machine: dict[str, str], command: str, results: Sequence[PhaseResult]) -> str:
     parts = [f"Measured {machine['date']} with `{command}`.\n", _facts(machine)]
     for backend in dict.fromkeys(result.backend for result in results):
         own = [result for result in results if result.backend == backend]

@@ -73,7 +73,8 @@ class SubmitTemplate:
     """POST /xqueue/submit/ for any learner of a queue."""
 
     def __init__(self, queue: str) -> None:
-        form = urlencode({"xqueue_header": submission_header(queue, USER_MARK), "xqueue_body": BODY})
+        header = submission_header(queue, USER_MARK)
+        form = urlencode({"xqueue_header": header, "xqueue_body": BODY})
         self._parts = form.encode().split(USER_MARK.encode())
 
     def data(self, user: int, *, cookie: str = "") -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -75,9 +76,7 @@ def _add_account(environment: dict[str, str], role: str) -> Access:
 
 
 @contextmanager
-def _running(
-    environment: dict[str, str], directory: Path
-) -> Iterator[tuple[int, tuple[str, int]]]:
+def _running(environment: dict[str, str], directory: Path) -> Iterator[tuple[int, tuple[str, int]]]:
     address = ("127.0.0.1", free_port())
     bind = f"{address[0]}:{address[1]}"
     command = [*COMMAND, "serve", "--bind", bind, "--workers", str(WORKERS)]
@@ -93,7 +92,7 @@ def _running(
         try:
             process.wait(15)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, subprocess.signal.SIGKILL)
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait(5)
 
 

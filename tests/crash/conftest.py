@@ -14,6 +14,7 @@ from deploy.demo.lms import StandInLms
 from grader_worker.xqueue_client import XQueueClient
 from tests.crash.learner import Learner
 from tests.crash.ledger import Ledger
+from tests.crash.nursery import Nursery
 from tests.crash.stack import WORKER_QUEUE, CrashStack
 from tests.support import postgres
 
@@ -37,8 +38,8 @@ def postgresql_stack(
 
 @contextmanager
 def running(directory: Path, database_url: str) -> Iterator[CrashStack]:
-    with StandInLms() as lms:
-        stack = CrashStack(directory, database_url, lms)
+    with StandInLms() as lms, Nursery() as nursery:
+        stack = CrashStack(directory, database_url, lms=lms, nursery=nursery)
         try:
             stack.begin()
             warm_up = new_learner(stack)  # so that the worker, too, has come to its daily round

@@ -1,9 +1,9 @@
 """The real sandboxd on a backend that only looks at the answer: its first word decides the grade.
 
-    right | half | wrong      graded with 1, 0.5 or 0
-    slow …                    the same, after more than one renewal of the lease
-    platform-fails-once …     the first run of the submission finds the platform broken
-    grader-fails-once …       the first run of the submission finds the grader broken
+right | half | wrong      graded with 1, 0.5 or 0
+slow …                    the same, after more than one renewal of the lease
+platform-fails-once …     the first run of the submission finds the platform broken
+grader-fails-once …       the first run of the submission finds the grader broken
 """
 
 from __future__ import annotations

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from deploy.demo.capa import CapaClient, QueueReply, UploadedFile
+from deploy.demo.capa import (
+    CapaClient,
+    QueueReply,
+    UploadedFile,
+    new_lms_key,
+    submission_body,
+    submission_header,
+)
 from deploy.demo.gradebook import InputState, InputStatus, ProblemInput, Reception
 from deploy.demo.lms import Callback, StandInLms
 from grader_worker.lease import Lease
@@ -26,6 +34,17 @@ class Learner:
         self, answer: str, queue: str, *, files: tuple[UploadedFile, ...] = ()
     ) -> QueueReply:
         return self.lms.submit(self.where, answer, client=self.capa, queue=queue, files=files)
+
+    def submit_at(self, made_at: datetime, queue: str) -> QueueReply:
+        """As if the button was pressed at this moment."""
+        key = new_lms_key()
+        header = submission_header(callback_url=self.callback_url, lms_key=key, queue=queue)
+        body = submission_body(grader_payload="{}", answer="", learner="7", now=made_at)
+        self.lms.book.expect(self.where, key)
+        reply = self.capa.submit(header, body)
+        if not reply.accepted:
+            self.lms.book.withdraw(self.where)
+        return reply
 
     def must_submit(self, answer: str, queue: str, *, files: tuple[UploadedFile, ...] = ()) -> None:
         reply = self.submit(answer, queue, files=files)

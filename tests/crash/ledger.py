@@ -49,6 +49,14 @@ class Ledger:
         accepted = [r for r in kept if r.disposition is Disposition.ACCEPTED]
         assert len(accepted) == (1 if state is GRADED else 0)
 
+    def assert_superseded(self, submission_id: int) -> None:
+        """And the LMS is told nothing about it."""
+        row = self._see(submission_id)
+        assert row.state is SubmissionState.SUPERSEDED
+        with self._storage.read() as tx:
+            assert callbacks.of_submission(tx, submission_id) == []
+            assert_history(tx, row)
+
     def _see(self, submission_id: int) -> Submission:
         with self._storage.read() as tx:
             found = submissions.find(tx, submission_id)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from deploy.demo.processes import PROBE_S, ROOT, environment
+from deploy.demo.processes import PROBE_S
+from tests.crash.nursery import Child, Nursery
 from tests.crash.step import Step
 
 START_S = 60.0
@@ -27,12 +24,14 @@ class Program:
         self,
         name: str,
         *arguments: str,
+        nursery: Nursery,
         constants: Mapping[str, object],
         settings: Mapping[str, str],
         directory: Path,
         is_ready: Callable[[], bool] = lambda: True,
     ) -> None:
         self.name = name
+        self._nursery = nursery
         self._arguments = arguments
         self._constants = [f"--set={name}={value!r}" for name, value in constants.items()]
         self._settings = settings
@@ -40,7 +39,7 @@ class Program:
         self._log_path = directory / f"{arguments[0].lstrip('-')}.log"
         self._is_ready = is_ready
         self._changed = threading.Condition()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._child: Child | None = None
         self._marker = directory / "no-step"
         self._steps = 0
         self._is_back = False
@@ -57,10 +56,10 @@ class Program:
 
     def kill(self) -> None:
         with self._changed:
-            process, self._process = self._process, None
-        if process is not None:
-            _kill_group(process)
-            process.wait()
+            child, self._child = self._child, None
+        if child is not None:
+            child.kill_group()
+            child.ended.wait()
 
     def wait_until_ready(self) -> None:
         """For the program to answer, however often it is started again until then."""
@@ -98,38 +97,25 @@ class Program:
         return "\n".join(text.splitlines()[-LOG_LINES:])
 
     def _launch(self, options: list[str]) -> None:
-        launcher = [sys.executable, "-W", "error", "-m", "tests.crash.dying"]
-        argv = [*launcher, *self._constants, *options, "--", self.name, *self._arguments]
-        with self._log_path.open("ab") as log:
-            process = subprocess.Popen(
-                argv,
-                cwd=ROOT,
-                env=environment(self._settings),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self._process = process
-        threading.Thread(target=self._watch, args=(process,), daemon=True).start()
+        child = self._nursery.start(
+            [*self._constants, *options, "--", self.name, *self._arguments],
+            settings=self._settings,
+            log_path=self._log_path,
+        )
+        self._child = child
+        threading.Thread(target=self._watch, args=(child,), daemon=True).start()
 
-    def _watch(self, process: subprocess.Popen[bytes]) -> None:
-        process.wait()
-        _kill_group(process)
+    def _watch(self, child: Child) -> None:
+        child.ended.wait()
         with self._changed:
-            if process is not self._process:  # killed by us
+            if child is not self._child:  # killed by us
                 return
-            if process.returncode == -signal.SIGKILL and self.has_died and not self._is_back:
+            if child.status == -signal.SIGKILL and self.has_died and not self._is_back:
                 self._launch([])
                 self._is_back = True
             else:
-                self._process = None
+                self._child = None
                 self._unexpected.append(
-                    f"{self.name} ended with status {process.returncode}:\n{self.log_tail()}"
+                    f"{self.name} ended with status {child.status}:\n{self.log_tail()}"
                 )
             self._changed.notify_all()
-
-
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)

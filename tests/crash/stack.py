@@ -12,6 +12,7 @@ from deploy.demo.lms import StandInLms
 from deploy.demo.processes import answers_http, command, free_port, listens_at, run_to_end
 from grader_worker.server_account import ServerAccount
 from grader_worker.xqueue_client import XQueueClient
+from tests.crash.nursery import Nursery
 from tests.crash.program import Program
 from tests.crash.step import Step
 from xqueue_server.storage import Storage, open_storage
@@ -56,11 +57,14 @@ WORKER_CONSTANTS: dict[str, object] = {
 class CrashStack:
     """Keeps running from test to test; whatever a test has killed runs again afterwards."""
 
-    def __init__(self, directory: Path, database_url: str, lms: StandInLms) -> None:
+    def __init__(
+        self, directory: Path, database_url: str, *, lms: StandInLms, nursery: Nursery
+    ) -> None:
         self.lms = lms
         self.url = f"http://127.0.0.1:{free_port()}"
         self.storage: Storage = open_storage(database_url)
         self._directory = directory
+        self._nursery = nursery
         self._settings = {
             "XQUEUE_MODE": "production",
             "XQUEUE_LMS_ORIGINS": lms.origin,
@@ -153,4 +157,11 @@ class CrashStack:
 
     def _program(self, name: str, *arguments: str, **options: object) -> Program:
         settings = self._settings if name == "xqueue-server" else {}
-        return Program(name, *arguments, settings=settings, directory=self._directory, **options)
+        return Program(
+            name,
+            *arguments,
+            nursery=self._nursery,
+            settings=settings,
+            directory=self._directory,
+            **options,
+        )

@@ -137,9 +137,7 @@ WORKING = (
     before(PARSED, "the lease is understood"),
     after(PARSED, "the lease is understood"),
     before(SANDBOX_RUN, "the sandbox is asked"),
-    after(
-        "grader_worker.sandboxd.frames.send_frame", "the sandbox was asked", within=SANDBOX_RUN
-    ),
+    after("grader_worker.sandboxd.frames.send_frame", "the sandbox was asked", within=SANDBOX_RUN),
     after(SANDBOX_RUN, "the sandbox has answered"),
     before(PUT_RESULT, "the result is sent"),
     before(READING_ANSWER, "the answer to the result is read", within=PUT_RESULT),

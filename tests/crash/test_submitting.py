@@ -3,11 +3,14 @@ one, and the learner who presses the button again is graded once."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 from deploy.demo.capa import UploadedFile
 from deploy.demo.gradebook import InputStatus
-from tests.crash.learner import Learner
+from grader_worker.xqueue_client import XQueueClient
+from tests.crash.learner import Learner, lease_at, reply
 from tests.crash.ledger import Ledger
-from tests.crash.stack import WORKER_QUEUE, CrashStack
+from tests.crash.stack import DESK_QUEUE, WORKER_QUEUE, CrashStack
 from tests.crash.step import HTTP_ANSWERED, Step, after, around, around_commit, before, cases
 
 SUBMIT = "xqueue_server.web.wire.submit"
@@ -31,6 +34,12 @@ TAKEN_BUT_NOT_ANSWERED = (
     after(SUBMIT, "the answer is decided by one gunicorn worker", alone=True),
 )
 ANSWERED = (after(HTTP_ANSWERED, "the answer is sent", armed_by=SUBMIT),)
+SUPERSEDING = (
+    *around("xqueue_server.storage.submissions.supersede", "the older one is retired"),
+    *around_commit(ACCEPT, "the commit of a newer submission"),
+)
+FIRST_AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
+LATER = timedelta(seconds=10)
 
 
 @cases(*NOT_TAKEN)
@@ -76,4 +85,26 @@ def test_a_submission_that_the_lms_knows_of_is_graded_once(
     learner.assert_graded(0.5)
     (submission_id,) = ledger.submissions_to(learner.callback_url)
     ledger.assert_ended_well(submission_id)
+    learner.assert_one_grade_taken()
+
+
+@cases(*SUPERSEDING)
+def test_of_several_tries_only_the_last_is_graded(
+    stack: CrashStack, desk: XQueueClient, learner: Learner, ledger: Ledger, step: Step
+) -> None:
+    assert learner.submit_at(FIRST_AT, DESK_QUEUE).accepted
+    with stack.dying(stack.server, step):
+        assert not learner.submit_at(FIRST_AT + LATER, DESK_QUEUE).accepted
+    assert learner.submit_at(FIRST_AT + 2 * LATER, DESK_QUEUE).accepted
+
+    lease = lease_at(desk, DESK_QUEUE)
+    desk.put_result(lease, reply(0.5))
+
+    *older, last = ledger.submissions_to(learner.callback_url)
+    assert lease.submission_id == str(last)
+    assert len(older) == (2 if step.name == "after the commit of a newer submission" else 1)
+    for each in older:
+        ledger.assert_superseded(each)
+    learner.assert_graded(0.5)
+    ledger.assert_ended_well(last)
     learner.assert_one_grade_taken()

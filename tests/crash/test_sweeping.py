@@ -13,6 +13,7 @@ from xqueue_server.submission import SubmissionState
 EXPIRE = "xqueue_server.sweeping._expire_leases"
 END_BACKOFFS = "xqueue_server.sweeping._end_backoffs"
 GIVE_UP = "xqueue_server.sweeping._give_up_old_holds"
+PROMOTE = "xqueue_server.storage.leases.make_due_ready"
 CHANGE = "xqueue_server.storage.submissions.change"
 EVENT = "xqueue_server.storage.events.submission_changed"
 
@@ -26,7 +27,9 @@ HOLDING = (
     *around_commit(EXPIRE, "the commit of a hold"),
 )
 ENDING_A_BACKOFF = (
-    *around("xqueue_server.storage.leases.make_due_ready", "the back-off ends", within=END_BACKOFFS),
+    *around(
+        "xqueue_server.storage.leases.make_due_ready", "the back-off ends", within=END_BACKOFFS
+    ),
     *around_commit(END_BACKOFFS, "the commit of the end of a back-off"),
 )
 GIVING_UP = (

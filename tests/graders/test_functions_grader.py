@@ -1,7 +1,9 @@
 """The example grader: learners' functions in, points and useful words out, on every backend."""
 
 import json
+import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -171,6 +173,40 @@ def test_a_payload_that_names_no_problem_is_the_authors_fault(bubblewrap_backend
     result = grade(bubblewrap_backend, SQUARE, payload=payload)
     assert result.reason is ExitReason.GRADER_FAILED
     assert said in result.detail
+
+
+def test_a_value_nested_too_deeply_to_be_shown_is_a_wrong_answer(backend):
+    code = "def square(x):\n    v = []\n    for _ in range(330):\n        v = [v]\n    return v\n"
+    assert scores(grade(backend, code)) == [0, 0, 0]
+    forged = "import os\nos.write(3, b'{\"value\":' + b'[' * 900 + b']' * 900 + b'}')\nos._exit(0)"
+    assert scores(grade(backend, forged)) == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("comment", "points"),
+    [("x" * 4_000_000, 1), ("é" * 1_000_000, 1), ("\0" * 1_500_000, 0)],
+    ids=["long", "accents", "zeros"],
+)
+def test_code_of_any_length_is_graded(backend, comment, points):
+    assert scores(grade(backend, f"{SQUARE}#{comment}")) == [points] * 3
+
+
+def test_printing_much_in_many_tests_costs_only_the_text(bubblewrap_backend, a_grader_with):
+    tests = [{"args": [number], "expected": number * number} for number in range(100)]
+    grader = a_grader_with({"function": "square", "tests": tests})
+    code = "import sys\ndef square(x):\n    sys.stderr.write('\\0' * 9999)\n    return x * x\n"
+    assert scores(grade(bubblewrap_backend, code, "new", grader=grader)) == [1] * 100
+
+
+@pytest.mark.skipif(not os.access("/usr/local/share", os.W_OK), reason="writes below /usr")
+def test_a_grader_among_the_hosts_programs_cannot_be_read(bubblewrap_backend):
+    with tempfile.TemporaryDirectory(dir="/usr/local/share", prefix="xqueue-test-") as folder:
+        Path(folder).chmod(0o755)
+        shutil.copytree(FUNCTIONS, Path(folder, "functions"))
+        code = f"def square(x):\n    return open('{folder}/functions/grade.py').read()\n"
+        grader = DirectoryGrader(path=Path(folder, "functions"))
+        result = grade(bubblewrap_backend, code, grader=grader)
+    assert "PermissionError" in result.reports[0].output
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,15 @@ from sandbox import owner
 from sandbox.backends.bubblewrap import BubblewrapBackend
 from sandbox.backends.docker import LABEL
 from sandbox.cgroups import find_parents, leftover_groups, make_group
-from sandbox.probe.script import TESTS, one_run, probe_request, run_step
+from sandbox.probe.script import (
+    DONE,
+    TESTS,
+    one_run,
+    probe_request,
+    ran,
+    report_step,
+    run_step,
+)
 from sandbox.run import ExitReason, Limits
 from sandbox.uids import HIGH_RANGE
 
@@ -37,6 +45,50 @@ print("running", flush=True)
 limits = Limits(wall_s=120, learner_wall_s=120)
 request = probe_request([TESTS, run_step()], "import time; time.sleep(600)", limits=limits)
 open_backend(sys.argv[2]).run(request)
+"""
+
+
+ENDS_ITS_FIRST_THREAD = """
+import ctypes, os, threading, time
+if os.fork() == 0:
+    def live():
+        while True:
+            open("/box/alive", "a").close()
+            time.sleep(0.01)
+    threading.Thread(target=live, daemon=True).start()
+    for fd in (0, 1, 2):
+        os.close(fd)
+    ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[os.uname().machine], 0)
+time.sleep(0.2)
+"""
+PLANTS_FORESEEABLE_NAMES = """
+import os
+for number in range(40):
+    os.makedirs(f"/box/a{number}/x")
+    for other in range(41):
+        os.makedirs(f"/box/.{number % 2}.0.{other}/y/z", exist_ok=True)
+"""
+LEAVES_A_KEY = """
+import ctypes, os
+number = {"x86_64": 248, "aarch64": 217}[os.uname().machine]
+ctypes.CDLL(None).syscall(number, b"user", b"xq", b"left", 4, ctypes.c_int(-3))
+"""
+FINDS_A_KEY = """
+import ctypes, os
+number = {"x86_64": 250, "aarch64": 219}[os.uname().machine]
+print(ctypes.CDLL(None).syscall(number, 10, ctypes.c_int(-3), b"user", b"xq", 0))
+"""
+IN_A_SESSION_KEYRING = """
+import ctypes, os, sys
+number = {"x86_64": 250, "aarch64": 219}[os.uname().machine]
+assert ctypes.CDLL(None).syscall(number, 1, None) > 0
+sys.path.insert(0, sys.argv[1])
+from sandbox.factory import open_backend
+from sandbox.probe.script import one_run, probe_request, ran
+backend = open_backend("bubblewrap")
+for code in sys.argv[2:]:
+    result = backend.run(probe_request(one_run(), code))
+print(ran(result.reports[0]).stdout)
 """
 
 
@@ -69,6 +121,36 @@ def test_no_process_container_volume_or_cgroup_is_left(backend, engine):
     assert engine.containers.list(all=True, filters={"label": LABEL}) == []
     assert {volume.id for volume in engine.volumes.list()} == volumes
     assert leftover_groups(find_parents()) == {}
+
+
+def second_program_after(backend, first, second):
+    step = run_step("t2", argv=["python3", "-I", "-S", "-c", second])
+    result = backend.run(
+        probe_request([TESTS, run_step("t1"), step, report_step("t3"), DONE], first)
+    )
+    assert result.reason is ExitReason.COMPLETED, result
+    assert [report.score for report in result.reports] == [1, 1, 1]
+    return ran(result.reports[1]).stdout
+
+
+def test_a_process_whose_first_thread_has_ended_does_not_outlive_its_program(backend):
+    look = "import os, time; time.sleep(0.3); print(os.listdir('/box'))"
+    assert second_program_after(backend, ENDS_ITS_FIRST_THREAD, look) == "[]\n"
+
+
+def test_no_name_in_its_folder_keeps_the_next_program_from_starting(backend):
+    look = "import os; print(os.listdir('/box'))"
+    assert second_program_after(backend, PLANTS_FORESEEABLE_NAMES, look) == "[]\n"
+
+
+def test_a_key_left_by_one_run_is_not_found_by_the_next(bubblewrap_backend):
+    worker = subprocess.run(
+        [sys.executable, "-c", IN_A_SESSION_KEYRING, str(TOP), LEAVES_A_KEY, FINDS_A_KEY],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert worker.stdout.strip() == "-1"
 
 
 def test_runs_at_the_same_time_do_not_disturb_each_other(backend):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sandbox.transcript import GraderSpokeNonsense, Transcript
+from sandbox.transcript import FLOOD_FACTOR, NO_ROOM, GraderSpokeNonsense, Transcript
 
 TWO_TESTS = {
     "type": "tests",
@@ -85,5 +85,15 @@ def test_a_lone_surrogate_becomes_text_that_can_be_encoded():
 
 
 def test_a_flood_of_valid_frames_is_still_a_flood():
-    with pytest.raises(GraderSpokeNonsense, match="10000 bytes"):
-        a_transcript(TWO_TESTS).count_bytes(10_001)
+    with pytest.raises(GraderSpokeNonsense, match="bytes"):
+        a_transcript(TWO_TESTS).count_bytes(10_000 * FLOOD_FACTOR + 1)
+
+
+def test_text_beyond_the_limit_is_dropped_and_its_score_is_kept():
+    transcript = a_transcript(
+        TWO_TESTS, a_report("a", 2, output="x" * 9_000), a_report("b", 0.5, output="y" * 9_000)
+    )
+    assert [(r.score, r.output) for r in transcript.reports] == [
+        (2, "x" * 9_000),
+        (0.5, NO_ROOM),
+    ]

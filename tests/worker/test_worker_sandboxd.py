@@ -99,6 +99,7 @@ def test_a_result_survives_the_way():
     "change",
     [
         {"run_id": 5},
+        {"run_id": "Not Ours"},
         {"grader": {}},
         {"grader": "g"},
         {"job": []},

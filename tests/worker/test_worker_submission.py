@@ -9,6 +9,7 @@ import pytest
 from grader_worker.errors import ServerUnreachable, SubmissionUnusable
 from grader_worker.lease import parse_lease
 from grader_worker.submission import parse_submission, sandbox_job
+from sandbox.run import MAX_JOB_BYTES
 from tests.worker.fakes import submission_body
 
 
@@ -47,6 +48,12 @@ def test_the_learners_identity_does_not_go_into_the_sandbox():
     job = sandbox_job(parse_submission(submission_body()), {})
     assert "learner-7" not in json.dumps(job)
     assert set(job) == {"response", "payload", "files", "seed"}
+
+
+def test_a_job_that_no_sandbox_takes_is_unusable_and_not_tried_again_and_again():
+    submission = parse_submission(submission_body("\0" * (MAX_JOB_BYTES // 6)))
+    with pytest.raises(SubmissionUnusable, match="at most"):
+        sandbox_job(submission, {})
 
 
 def test_the_header_is_kept_verbatim():

@@ -83,6 +83,10 @@ def test_too_many_files_are_refused(fetch):
         fetch(a="/a", b="/b", c="/c")
 
 
+def test_zeros_are_not_text(xqueue, fetch):
+    assert fetch(a=serve(xqueue, "/a", b"\0\0\0")) == {"a": {"base64": "AAAA"}}
+
+
 @pytest.mark.parametrize("status", [403, 404, 500])
 def test_a_file_the_store_does_not_deliver_is_tried_again_later(xqueue, fetch, status):
     with pytest.raises(FilesUnavailable, match=str(status)):
