@@ -17,6 +17,7 @@ from rq import Worker
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
+from grader_worker.errors import SettingsError
 from grader_worker.jobs import GRADE_NEXT, grade_next, lane
 from grader_worker.stopping import Stop
 
@@ -98,9 +99,13 @@ class LaneWorker(Worker):
 
 
 def connect(redis_url: str) -> Redis:
-    return Redis.from_url(
-        redis_url,
-        socket_connect_timeout=CONNECT_S,
-        socket_keepalive=True,
-        health_check_interval=30,
-    )
+    """Opens no connection yet. Raises SettingsError for an address that can not be read."""
+    try:
+        return Redis.from_url(
+            redis_url,
+            socket_connect_timeout=CONNECT_S,
+            socket_keepalive=True,
+            health_check_interval=30,
+        )
+    except ValueError as error:  # its text may repeat a password
+        raise SettingsError("--redis-url must be like redis://host:6379/0") from error

@@ -92,8 +92,12 @@ def run_nudged(
     sandbox: Sandbox,
     look_every_s: float = LOOK_EVERY_S,
 ) -> None:
-    """Returns after SIGTERM or SIGINT, when every grading in progress has ended."""
+    """Returns after SIGTERM or SIGINT, when every grading in progress has ended.
+
+    Raises SettingsError.
+    """
     _refuse_same_lane(served)
+    connect(redis_url).close()  # an address that can not be read is refused before any fork
     gate = SandboxGate(sandbox)
     members = [
         Member(

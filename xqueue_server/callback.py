@@ -35,7 +35,6 @@ class NewCallback:
     origin: str
     order_key: bytes
     """Digest of (url, lms_key): callbacks that share it are delivered in the order of their ids."""
-    supersede_key: bytes | None
     header: str
     body: str
 

@@ -9,7 +9,7 @@ perhaps the payload too, but are submitted together.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -140,24 +140,33 @@ def accept(
         supersede_key=supersede_key,
         learner_submitted_at=made_at,
     )
-    with storage.write() as tx:
+    older = _older(storage, supersede_key, made_at)
+    begin = storage.write if older else storage.write_at_once
+    with begin() as tx:
         stored = submissions.id_of_request(tx, request_id) if is_retry else None
         if stored is not None:
             return stored
         submission_id = submissions.insert_new(tx, new)
-        if supersede_key is not None and made_at is not None:
-            _supersede_older(tx, supersede_key, made_at, by=submission_id, account=account)
+        _supersede(tx, older, by=submission_id, account=account)
     return submission_id
 
 
-def _supersede_older(
-    tx: Transaction, key: bytes, made_at: datetime, *, by: int, account: Account
+def _older(
+    storage: Storage, key: bytes | None, made_at: datetime | None
+) -> Sequence[submissions.Superseded]:
+    """What this submission retires. Looked up before it is stored, when hardly ever any is."""
+    if key is None or made_at is None:
+        return ()
+    with storage.read() as tx:
+        return submissions.find_older(tx, key, made_at - SUPERSEDE_AFTER)
+
+
+def _supersede(
+    tx: Transaction, older: Sequence[submissions.Superseded], *, by: int, account: Account
 ) -> None:
     actor = f"account {account.name}"
-    older = submissions.find_older(tx, key, made_at - SUPERSEDE_AFTER)
     for each in older:
         if each.callback_id is None:
-            submissions.supersede(tx, each, by=by, actor=actor)
-    undelivered = [each.callback_id for each in older if each.callback_id is not None]
-    if undelivered:
-        callbacks.cancel_superseded(tx, undelivered, actor=actor)
+            submissions.supersede(tx, each.submission_id, by=by, actor=actor)
+        else:
+            callbacks.cancel_superseded(tx, [each.callback_id], actor=actor)

@@ -57,32 +57,31 @@ def lease(
     Raises: StorageUnavailable.
     """
     with storage.read() as tx:
-        if not (is_retry or leases.has_ready(tx, queue.name) or leases.has_delayed_due(tx)):
+        is_ready = leases.has_ready(tx, queue.name)
+        if not (is_ready or is_retry or leases.has_delayed_due(tx)):
             return None
     hashed = key_hash(key)
-    with storage.write() as tx:
+    with storage.write_at_once() as tx:
         claim = leases.claimed_with(tx, hashed) if is_retry else None
-        if claim is None:
-            if not leases.has_ready(tx, queue.name):
-                leases.make_due_ready(tx)
-            claim = leases.claim(
-                tx,
-                queue.name,
-                key_hash=hashed,
-                length_us=micros(term_s(queue, lease_s)),
-                account=account.name,
-                request_id=request_id,
-            )
-        if claim is None:
-            return None
-        contents = submissions.contents_of(tx, claim.submission_id)
+        if claim is None and not is_ready:
+            leases.make_due_ready(tx)
+        claim = claim or leases.claim(
+            tx,
+            queue.name,
+            key_hash=hashed,
+            length_us=micros(term_s(queue, lease_s)),
+            account=account.name,
+            request_id=request_id,
+        )
+    if claim is None:
+        return None
     return LeasedSubmission(
         submission_id=claim.submission_id,
         key=key,
         attempt=claim.attempt,
         lease_until=claim.lease_until,
-        body=contents.body,
-        files=contents.files,
+        body=claim.body,
+        files=claim.files,
     )
 
 

@@ -196,7 +196,6 @@ def queue_callback(
             url=submission.callback_url,
             origin=origin_of(submission.callback_url) or "",
             order_key=order_key(submission.callback_url, submission.lms_key),
-            supersede_key=submission.supersede_key,
             header=header,
             body=body,
         ),

@@ -27,6 +27,9 @@ INJECTED_BY_KUBERNETES = re.compile(
     r"XQUEUE_(PORT(_.*)?|SERVICE_.*|\w+_SERVICE_(HOST|PORT(_\w+)?)|\w+_PORT(_\d+_(TCP|UDP)(_\w+)?)?)"
 )
 """For every service whose name begins with `xqueue` (`xqueue-web` gives XQUEUE_WEB_PORT, …)."""
+# The values may hold passwords, so that messages never repeat them.
+DATABASES = re.compile(r"(postgresql(\+\w+)?://|sqlite(\+\w+)?:///).")
+REDIS = re.compile(r"(rediss?|unix)://.")
 DEMO_ORIGINS = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -105,7 +108,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     _refuse_unknown(env)
     mode = _choice(env, "XQUEUE_MODE", Mode, Mode.PRODUCTION)
     data_dir = Path(env.get("XQUEUE_DATA_DIR") or "/var/lib/xqueue").absolute()
-    database_url = _secret(env, "XQUEUE_DATABASE_URL") or f"sqlite:///{data_dir}/xqueue.db"
+    database_url = _database_url(env, data_dir)
     return Settings(
         mode=mode,
         data_dir=data_dir,
@@ -114,7 +117,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         public_url=_http_url(env, "XQUEUE_PUBLIC_URL", "http://127.0.0.1:8040"),
         lms_origins=_origins(env.get("XQUEUE_LMS_ORIGINS", "")),
         lms_access_file=_optional_path(env, "XQUEUE_LMS_ACCESS_FILE"),
-        redis_url=_secret(env, "XQUEUE_REDIS_URL") or "",
+        redis_url=_redis_url(env),
         max_body_bytes=_positive(env, "XQUEUE_MAX_BODY_BYTES", 10 * MB),
         max_file_bytes=_positive(env, "XQUEUE_MAX_FILE_BYTES", 10 * MB),
         max_files=_positive(env, "XQUEUE_MAX_FILES", 20),
@@ -167,6 +170,30 @@ def _secret(env: Mapping[str, str], name: str) -> str | None:
     if not text:  # a default instead could mean another, empty database
         raise SettingsError(f"{name}_FILE: {path} is empty")
     return text
+
+
+def _database_url(env: Mapping[str, str], data_dir: Path) -> str:
+    given = _secret(env, "XQUEUE_DATABASE_URL")
+    if given is not None and not DATABASES.match(given):
+        raise SettingsError(
+            "XQUEUE_DATABASE_URL must be like postgresql://user:password@host/database "
+            "or sqlite:////path/to/file"
+        )
+    return given or f"sqlite:///{data_dir}/xqueue.db"
+
+
+def _redis_url(env: Mapping[str, str]) -> str:
+    url = _secret(env, "XQUEUE_REDIS_URL") or ""
+    if url and not _is_redis_url(url):
+        raise SettingsError("XQUEUE_REDIS_URL must be like redis://host:6379/0 or unix:///path")
+    return url
+
+
+def _is_redis_url(url: str) -> bool:
+    try:
+        return urlsplit(url).port != 0 and REDIS.match(url) is not None
+    except ValueError:  # a port that is no number
+        return False
 
 
 def _secret_key(env: Mapping[str, str], data_dir: Path, database_url: str) -> bytes:

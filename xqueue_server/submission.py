@@ -75,6 +75,7 @@ GRADED is final here: an amended result replaces the callback, not the state.
 """
 
 UNFINISHED = (_S.QUEUED, _S.LEASED, _S.HELD)
+ENDED = (_S.GRADED, _S.SUPERSEDED, _S.GIVEN_UP)
 
 
 class HoldReason(StrEnum):
@@ -147,7 +148,6 @@ class Submission:
     arrived_at: datetime
     callback_url: str
     lms_key: str
-    supersede_key: bytes | None
     submitted_by: str
     leased_by: str | None
     lease_key: bytes | None = field(repr=False)

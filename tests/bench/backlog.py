@@ -16,7 +16,7 @@ from tests.bench.database import Database, native_url
 BATCH = 50_000
 COLUMNS = (
     "queue, state, priority, attempt, platform_failures, arrived_at, request_id, submitted_by, "
-    "callback_url, lms_key, supersede_key, learner_submitted_at"
+    "callback_url, lms_key, learner_submitted_at"
 )
 ARRIVED_AT = 1_772_366_400_000_000
 EVENT_COLUMNS = "at, submission_id, subject, actor, to_state, why, request_id"
@@ -91,12 +91,13 @@ class _Sqlite:
             f"INSERT INTO submissions (id, {COLUMNS}) {numbers} "
             f"SELECT i, :queue, 'queued', 0, 1, 0, {ARRIVED_AT} + i, printf('%016x', i), 'lms', "
             "CAST(replace(:url, :mark, i) AS BLOB), CAST('\"seeded-' || i || '\"' AS BLOB), "
-            f"randomblob(16), {ARRIVED_AT} FROM n",
+            f"{ARRIVED_AT} FROM n",
             values,
         )
         self._connection.execute(
-            f"INSERT INTO contents (submission_id, header, body) {numbers} "
-            "SELECT i, CAST(replace(:header, :mark, i) AS BLOB), CAST(:body AS BLOB) FROM n",
+            f"INSERT INTO contents (submission_id, header, body, supersede_key) {numbers} "
+            "SELECT i, CAST(replace(:header, :mark, i) AS BLOB), CAST(:body AS BLOB), "
+            "randomblob(16) FROM n",
             values,
         )
         self._connection.execute(
@@ -135,12 +136,12 @@ class _Postgres:
             f"WITH made AS (INSERT INTO submissions ({COLUMNS}) "
             f"SELECT %(queue)s, 'queued', 0, 1, 0, {ARRIVED_AT} + i, lpad(to_hex(i), 16, '0'), "
             "'lms', convert_to(replace(%(url)s, %(mark)s, i::text), 'UTF8'), "
-            "convert_to('\"seeded-' || i || '\"', 'UTF8'), uuid_send(gen_random_uuid()), "
+            "convert_to('\"seeded-' || i || '\"', 'UTF8'), "
             f"{ARRIVED_AT} FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS i "
             "RETURNING id), "
-            "kept AS (INSERT INTO contents (submission_id, header, body) "
+            "kept AS (INSERT INTO contents (submission_id, header, body, supersede_key) "
             "SELECT id, convert_to(replace(%(header)s, %(mark)s, id::text), 'UTF8'), "
-            "convert_to(%(body)s, 'UTF8') FROM made) "
+            "convert_to(%(body)s, 'UTF8'), uuid_send(gen_random_uuid()) FROM made) "
             f"INSERT INTO events ({EVENT_COLUMNS}) "
             f"SELECT {ARRIVED_AT} + id, id, 'submission ' || id, 'account lms', 'queued', "
             "'arrive', lpad(to_hex(id), 16, '0') FROM made",

@@ -80,7 +80,6 @@ def a_callback(storage: Storage, submission_id: int, *, origin: str = ORIGIN) ->
         url=f"{origin}/score_update",
         origin=origin,
         order_key=submission_id.to_bytes(16, "big"),
-        supersede_key=None,
         header="{}",
         body=GRADERS_WORDS,
     )

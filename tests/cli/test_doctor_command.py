@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from xqueue_server.cli.main import main
 from xqueue_server.settings import MB, SETTINGS
+from xqueue_server.storage import engine
 
 HEALTHY = {
     "XQUEUE_LMS_ORIGINS": "https://lms.example.org",
@@ -139,6 +142,23 @@ def test_a_database_server_that_is_away_fails(monkeypatch: pytest.MonkeyPatch) -
     found = findings(exit_code=1)["database"]
     assert found["verdict"] == "fail"
     assert "hunter2" not in json.dumps(found)
+
+
+def test_a_database_url_that_is_none_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XQUEUE_SECRET_KEY", "s" * 32)
+    monkeypatch.setenv("XQUEUE_DATABASE_URL", "postgresql://u:hunter2@h:port/x")
+    found = findings(exit_code=1)["database"]
+    assert found["found"] == "XQUEUE_DATABASE_URL is not an SQLAlchemy URL"
+
+
+@pytest.mark.usefixtures("migrated")
+def test_a_database_that_others_keep_locked_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "SQLITE_BUSY_TIMEOUT_MS", 10)
+    with closing(sqlite3.connect(tmp_path / "xqueue.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert "locked" in findings(exit_code=1)["database"]["found"]
 
 
 def test_a_wrong_setting_fails_with_its_mend(monkeypatch: pytest.MonkeyPatch) -> None:

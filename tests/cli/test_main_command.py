@@ -52,6 +52,19 @@ def test_an_unknown_command_is_wrong_usage() -> None:
     assert CliRunner().invoke(main, ["nonsense"]).exit_code == 2
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("serve", "--workers", "0"),
+        ("serve", "--keepalive-s", "-1"),
+        ("deliver", "--concurrency", "0"),
+        ("deliver", "--per-origin", "0"),
+    ],
+)
+def test_a_process_that_could_do_nothing_is_wrong_usage(words: tuple[str, ...]) -> None:
+    assert CliRunner().invoke(main, words).exit_code == 2
+
+
 def test_a_wrong_setting_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XQUEUE_TYPO", "1")
     result = CliRunner().invoke(main, ["queue", "list"])

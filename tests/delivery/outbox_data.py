@@ -29,7 +29,6 @@ def new_callback(
         url=url,
         origin=origin,
         order_key=order_key(url, key or f"key {number}"),
-        supersede_key=None,
         header=HEADER,
         body=message,
     )

@@ -155,7 +155,7 @@ def loaded(mode: str, origins: str) -> Settings:
             "XQUEUE_MODE": mode,
             "XQUEUE_LMS_ORIGINS": origins,
             "XQUEUE_SECRET_KEY": "s" * 32,
-            "XQUEUE_DATABASE_URL": "sqlite://",
+            "XQUEUE_DATABASE_URL": "sqlite:///not-opened.db",
         }
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from sqlalchemy import text
 from tests.server.builders import INVALID_GRADE, QUEUE, Desk, grade, open_desk
 from tests.server.web_client import Answer, Server
 from xqueue_server.app import create_app
-from xqueue_server.errors import StorageUnavailable
+from xqueue_server.errors import SettingsError, StorageUnavailable
 from xqueue_server.instant import ManualClock
 from xqueue_server.settings import Settings
 from xqueue_server.storage import Storage, Transaction, open_storage
@@ -313,6 +314,68 @@ def test_an_sqlite_file_that_somebody_else_keeps_locked_is_unavailable(
     finally:
         locker.close()
         storage.close()
+
+
+def test_an_sqlite_file_that_has_become_read_only_is_unavailable(
+    tmp_path: Path, migrated_sqlite: Path
+) -> None:
+    path = tmp_path / "x.db"
+    path.write_bytes(migrated_sqlite.read_bytes())
+    storage = open_storage(f"sqlite:///{path}")
+    try:
+        with storage.read() as tx:
+            tx.run(text("PRAGMA query_only=ON"))  # what a read-only file does, for root as well
+        with pytest.raises(StorageUnavailable, match="readonly"), storage.write() as tx:
+            tx.run(text("DELETE FROM queues"))
+    finally:
+        storage.close()
+
+
+def test_a_server_on_a_file_that_is_no_database_is_not_ready(
+    server_settings: Settings, tmp_path: Path
+) -> None:
+    path = tmp_path / "broken.db"
+    path.write_bytes(b"not a database" * 1000)
+    storage = open_storage(f"sqlite:///{path}")
+    try:
+        client = create_app(server_settings, storage).test_client()
+        assert client.get("/readyz").status_code == 500
+        assert client.get("/healthz").status_code == 200
+    finally:
+        storage.close()
+
+
+def test_a_standby_that_takes_no_writes_is_unavailable(migrated_postgres: str) -> None:
+    storage = open_storage(migrated_postgres)
+    try:
+        with pytest.raises(StorageUnavailable, match="read-only"), storage.write() as tx:
+            tx.run(text("SET TRANSACTION READ ONLY"))
+            tx.run(text("DELETE FROM queues"))
+    finally:
+        storage.close()
+
+
+@pytest.mark.parametrize("url", ["nonsense", "postgresql://u:secret@h:port/x"])
+def test_a_url_that_is_none_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(SettingsError, match="XQUEUE_DATABASE_URL") as raised:
+        open_storage(url)
+    assert "secret" not in str(raised.value)
+
+
+def test_an_sqlite_file_that_we_make_is_its_owners_alone(tmp_path: Path) -> None:
+    storage = open_storage(f"sqlite:///{tmp_path}/x.db")
+    try:
+        with storage.write() as tx:
+            tx.run(text("CREATE TABLE t (c)"))
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+        assert modes == {name: 0o600 for name in ("x.db", "x.db-wal", "x.db-shm")}
+    finally:
+        storage.close()
+
+
+def test_an_sqlite_file_that_can_not_be_made_is_named() -> None:
+    with pytest.raises(SettingsError, match="/proc/here/x.db"):
+        open_storage("sqlite:////proc/here/x.db")
 
 
 def test_sqlite_is_set_up_to_lose_nothing(tmp_path: Path) -> None:

@@ -50,10 +50,7 @@ HOT = {
     "ending back-offs": Hot(leases._PROMOTE, {}, "ix_submissions_delayed"),
     "a look for old holds": Hot(submissions._HOLDS_TO_END, {"most": 1}, "ix_submissions_held"),
     "what a submission supersedes": Hot(
-        submissions._OLDER, {"key": b"s" * 16, "until": 1}, "ix_submissions_supersedable"
-    ),
-    "callbacks that it supersedes": Hot(
-        submissions._OLDER, {"key": b"s" * 16, "until": 1}, "ix_callbacks_supersedable"
+        submissions._OLDER, {"key": b"%016d" % 7, "until": 1}, "ix_contents_supersede_key"
     ),
     "a look for due callbacks": Hot(outbox._HAS_DUE, {}, "ix_callbacks_due"),
     "renewing": Hot(leases._RENEW, {"of": 17, "key_hash": KEY, "length_us": 1}, "submissions"),
@@ -78,6 +75,10 @@ def crowded(desk: Desk) -> Storage:
         )
         rows = [base | _row(state, queue, now + i) for i, (state, queue) in enumerate(states)]
         tx.run_many(text(_FILL), rows)
+        tx.run_many(
+            text(_FILL_CONTENTS),
+            [{"of": i, "key": b"%016d" % i} for i in range(1, len(rows) + 1)],
+        )
         tx.run_many(text(_FILL_QUEUES), [{"name": f"q{i}"} for i in range(3)] + [{"name": "empty"}])
         tx.run_many(text(_FILL_RESULTS), [{"of": i} for i in range(1, HISTORY)])
         tx.run_many(
@@ -110,7 +111,8 @@ def _claim(storage: Storage) -> Hot:
     is_postgres = storage.engine.dialect.name == "postgresql"
     return Hot(
         leases._CLAIM_POSTGRES if is_postgres else leases._CLAIM_SQLITE,
-        {"q": "q1", "key_hash": KEY, "length_us": 1, "account": "a"},
+        {"q": "q1", "key_hash": KEY, "length_us": 1, "account": "a"}
+        | ({"event_actor": "a", "event_request": "r"} if is_postgres else {}),
         "ix_submissions_ready",
     )
 
@@ -138,7 +140,6 @@ def _row(state: str, queue: str, at: int) -> dict[str, Any]:
         "lease_until": at if state == "leased" else None,
         "lease_key": KEY if state == "leased" else None,
         "held_at": at if state == "held" else None,
-        "supersede_key": b"%016d" % at,
     }
 
 
@@ -153,17 +154,19 @@ def _callback(i: int, now: int) -> dict[str, Any]:
 
 _FILL = """
     INSERT INTO submissions (queue, state, priority, attempt, platform_failures, available_at,
-        arrived_at, request_id, submitted_by, callback_url, lms_key, supersede_key, lease_key,
+        arrived_at, request_id, submitted_by, callback_url, lms_key, lease_key,
         lease_until, held_at)
     VALUES (:queue, :state, :priority, :attempt, :platform_failures, :available_at, :arrived_at,
-        :request_id, :submitted_by, :url, :lms_key, :supersede_key, :lease_key, :lease_until,
+        :request_id, :submitted_by, :url, :lms_key, :lease_key, :lease_until,
         :held_at)"""
 _FILL_QUEUES = f"INSERT INTO {tables.queues.name} VALUES (:name, 600, 3, 86400, 50, 0)"
+_FILL_CONTENTS = """
+    INSERT INTO contents (submission_id, header, body, supersede_key) VALUES (:of, '', '', :key)"""
 _FILL_RESULTS = """
     INSERT INTO results (submission_id, key_hash, body, disposition, sent_by, received_at)
     VALUES (:of, '', '', 'accepted', 'g', 0)"""
 _FILL_CALLBACKS = """
-    INSERT INTO callbacks (submission_id, kind, url, origin, order_key, supersede_key, header,
+    INSERT INTO callbacks (submission_id, kind, url, origin, order_key, header,
         body, state, attempt, next_at, created_at, retry_from)
-    VALUES (:of, 'result', '', 'o', :key, :key, '', '', :state, 0, :next_at, :now, :now)"""
+    VALUES (:of, 'result', '', 'o', :key, '', '', :state, 0, :next_at, :now, :now)"""
 _FILL_LEASES = "INSERT INTO leases VALUES (:key, :of, 1, 'g', :now)"

@@ -100,7 +100,9 @@ def live(database_url: str, tmp_path: Path) -> Iterator[Live]:
     try:
         process.wait_until(lambda: answers_http(f"http://127.0.0.1:{port}/readyz"), 60)
         yield Live(port=port, desk=desk, process=process)
-        assert "Traceback" not in process.log_path.read_text()
+        log = [json.loads(line) for line in process.log_path.read_text().splitlines()]
+        assert {"gunicorn.error", "xqueue_server.web.routes"} <= {line["logger"] for line in log}
+        assert not [line for line in log if "exception" in line]
     finally:
         stop_all([process])
         storage.close()

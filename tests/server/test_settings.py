@@ -80,8 +80,24 @@ def test_what_only_looks_like_it_is_refused(env: dict[str, str], name: str) -> N
     assert name in refused(env | {name: "1"})
 
 
-def test_a_wrong_value_is_not_repeated_where_it_may_be_a_secret(env: dict[str, str]) -> None:
-    assert "tooshort" not in refused(env | {"XQUEUE_SECRET_KEY": "tooshort"})
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("XQUEUE_SECRET_KEY", "hunter2"),
+        ("XQUEUE_DATABASE_URL", "hunter2"),
+        ("XQUEUE_DATABASE_URL", "mysql://u:hunter2@h/x"),
+        ("XQUEUE_DATABASE_URL", "sqlite://"),
+        ("XQUEUE_REDIS_URL", "hunter2"),
+        ("XQUEUE_REDIS_URL", "http://:hunter2@h/0"),
+        ("XQUEUE_REDIS_URL", "redis://:hunter2@h:port/0"),
+    ],
+)
+def test_a_wrong_value_is_refused_and_not_repeated_where_it_may_be_a_secret(
+    env: dict[str, str], name: str, value: str
+) -> None:
+    message = refused(env | {name: value})
+    assert message.startswith(f"{name} must ")
+    assert "hunter2" not in message
 
 
 # -- secrets ---------------------------------------------------------------------------------------

@@ -242,3 +242,14 @@ def _names_outside(data_dir: Path) -> set[Path]:
     """Everything near the data directory that is not in its store of files."""
     near = data_dir.parent.rglob("*")
     return {p for p in near if data_dir / "files" not in (p, *p.parents) and p != data_dir}
+
+
+def test_a_file_that_can_not_be_read_is_not_answered_with_something_else(
+    server: Server, server_settings: Settings
+) -> None:
+    upload(server, ("f", b"data"))
+    ((_, url),) = handed_out(server).items()
+    (kept,) = (p for p in (server_settings.data_dir / "files").rglob("*") if p.is_file())
+    kept.unlink()
+    kept.mkdir()  # opening it fails, for root as well
+    assert download(server, url).status_code == 500

@@ -52,6 +52,19 @@ def test_missing_flags_are_named():
     assert "--config" in outcome.output
 
 
+@pytest.mark.parametrize("url", ["hunter2", "redis://:hunter2@h:port/0"])
+def test_an_address_of_redis_that_is_none_is_refused_without_repeating_it(
+    url, password_file, own_logging
+):
+    result = invoke(
+        *("run", "--redis-url", url, "--server", "http://127.0.0.1:9", "--queue", "q"),
+        *("--username", "u", "--password-file", str(password_file), "--grader", "image"),
+    )
+    assert result.exit_code == 1
+    assert "--redis-url must be like redis://" in result.output
+    assert "hunter2" not in result.output
+
+
 def test_a_backend_must_be_chosen():
     assert "--backend" in invoke("sandboxd").output
 

@@ -12,13 +12,12 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sqlalchemy.engine import make_url
-
 from xqueue_server.cli.environment import database
 from xqueue_server.cli.output import size
 from xqueue_server.errors import SettingsError, XQueueError
 from xqueue_server.settings import MB, Mode, Settings
 from xqueue_server.storage import Storage, accounts, queues
+from xqueue_server.storage.engine import parse_url
 
 LOW_SPACE_BYTES = 1024 * MB
 NO_SPACE_BYTES = 100 * MB
@@ -149,12 +148,13 @@ def check_redis(settings: Settings) -> Iterator[Finding]:
 
 
 def check_database(settings: Settings) -> Iterator[Finding]:
-    where = make_url(settings.database_url)
-    if settings.is_sqlite and not Path(where.database or "").exists():
-        # Opening would create it, perhaps as the wrong user.
-        yield fail("database", f"{where.database} does not exist", "run: xqueue-server db upgrade")
-        return
     try:
+        where = parse_url(settings.database_url)
+        if settings.is_sqlite and not Path(where.database or "").exists():
+            # Opening would create it, perhaps as the wrong user.
+            found = f"{where.database} does not exist"
+            yield fail("database", found, "run: xqueue-server db upgrade")
+            return
         with database(settings) as storage:
             yield from _check_contents(storage, _place(settings))
     except XQueueError as error:
@@ -162,7 +162,7 @@ def check_database(settings: Settings) -> Iterator[Finding]:
 
 
 def _place(settings: Settings) -> str:
-    url = make_url(settings.database_url)
+    url = parse_url(settings.database_url)
     return str(url.database) if settings.is_sqlite else f"{url.database} at {url.host or 'socket'}"
 
 
@@ -173,7 +173,8 @@ def _check_contents(storage: Storage, place: str) -> Iterator[Finding]:
         found = f"{place} is at revision {migration.current(storage)}, not {migration.head()}"
         yield fail("database", found, "run: xqueue-server db upgrade")
         return
-    yield ok("database", f"{place} is reachable and up to date")
+    with storage.write():  # SQLite takes the write lock: a file that is read-only shows here
+        yield ok("database", f"{place} is reachable and up to date")
     with storage.read() as tx:
         queue_count, account_count = len(queues.all_queues(tx)), len(accounts.all_accounts(tx))
     yield _check_count("queues", queue_count, "xqueue-server queue add NAME")

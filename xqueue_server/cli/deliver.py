@@ -32,8 +32,20 @@ SPARE_CONNECTIONS = 4
 
 
 @click.command()
-@click.option("--concurrency", default=32, show_default=True, help="Callbacks sent at once.")
-@click.option("--per-origin", default=8, show_default=True, help="At most so many to one LMS.")
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1),
+    default=32,
+    show_default=True,
+    help="Callbacks sent at once.",
+)
+@click.option(
+    "--per-origin",
+    type=click.IntRange(1),
+    default=8,
+    show_default=True,
+    help="At most so many to one LMS.",
+)
 def deliver(concurrency: int, per_origin: int) -> None:
     """Send callbacks and sweep until SIGTERM, then finish what is being sent.
 

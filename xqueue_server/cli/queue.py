@@ -53,7 +53,8 @@ def _terms(command: Command) -> Command:
                 "--give-up-after-s",
                 type=click.IntRange(0, _A_YEAR_S),
                 help="Seconds that a held submission waits for people before the learner is told "
-                f"that no grade comes; 0: for ever. [default: {GIVE_UP_AFTER_S}]",
+                "that no grade comes, which is irreversible at the LMS and spends the attempt; "
+                f"0: for ever. [default: {GIVE_UP_AFTER_S}]",
             ),
             click.option(
                 "--max-platform-failures",

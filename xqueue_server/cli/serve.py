@@ -35,8 +35,14 @@ class WebServer(BaseApplication):
 
 @click.command()
 @click.option("--bind", default="127.0.0.1:8040", show_default=True, help="HOST:PORT or unix:PATH.")
-@click.option("--workers", default=2, show_default=True, help="Processes.")
-@click.option("--keepalive-s", default=75, show_default=True, help="Longer than the proxy's own.")
+@click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
+@click.option(
+    "--keepalive-s",
+    type=click.IntRange(1),
+    default=75,
+    show_default=True,
+    help="Longer than the proxy's own.",
+)
 def serve(bind: str, workers: int, keepalive_s: int) -> None:
     """Serve the XQueue protocol until SIGTERM, then finish what is in flight."""
     loaded = settings.load()

@@ -21,7 +21,7 @@ from xqueue_server.storage.events import Event
 from xqueue_server.storage.results import Result
 from xqueue_server.submission import Submission
 
-_DIGESTS = frozenset({"supersede_key", "lease_key", "accepted_key"})
+_DIGESTS = frozenset({"lease_key", "accepted_key"})
 """Of no use to people, and the keys of graders are nobody else's business."""
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import String, bindparam, cast, insert, literal, select
+from sqlalchemy.sql.dml import Insert
+from sqlalchemy.sql.expression import ColumnElement
 
 from xqueue_server.storage.engine import NOW, Transaction
 from xqueue_server.storage.schema import events
@@ -27,6 +30,29 @@ class Event:
 
 
 _APPEND = insert(events).values(at=NOW)
+
+
+def insert_of_submission(
+    submission_id: ColumnElement[int], *, from_state: str | None, to_state: str, why: str
+) -> Insert:
+    """One change of state as a part of the statement that makes it.
+
+    `submission_id` is a column of that statement's other part; its parameters are `event_actor` and
+    `event_request` (a column's name would be taken for a value of the other part).
+    """
+    fields: dict[str, ColumnElement[Any]] = {
+        "at": NOW,
+        "submission_id": submission_id,
+        "subject": literal("submission ").concat(cast(submission_id, String)),
+        "actor": bindparam("event_actor", type_=String()),
+        "from_state": cast(literal(from_state, String()), String),
+        "to_state": literal(to_state, String()),
+        "why": literal(why, String()),
+        "request_id": cast(bindparam("event_request", type_=String()), String),
+    }
+    return insert(events).from_select(list(fields), select(*fields.values()))
+
+
 _COLUMNS = [events.c[name] for name in Event.__dataclass_fields__]
 _OF_SUBMISSION = (
     select(*_COLUMNS).where(events.c.submission_id == bindparam("of")).order_by(events.c.id)

@@ -1,8 +1,8 @@
 """Leases: who may grade which submission until when.
 
-`claim` is the one statement that has two forms. On PostgreSQL the row is picked in a CTE with
-SKIP LOCKED, so that claimers pass each other; on SQLite the transaction already holds the only
-write lock.
+`claim` has two forms. On PostgreSQL the row is picked in a CTE with SKIP LOCKED, so that claimers
+pass each other, and all is one statement; on SQLite the transaction already holds the only write
+lock, and a statement costs nothing.
 """
 
 from __future__ import annotations
@@ -33,11 +33,13 @@ from xqueue_server.storage.schema import (
     IS_DELAYED,
     IS_LEASED,
     IS_READY,
+    contents,
     leases,
     queues,
     submissions,
 )
-from xqueue_server.submission import SubmissionEvent, SubmissionState
+from xqueue_server.storage.submissions import files_from_json
+from xqueue_server.submission import FileReference, SubmissionEvent, SubmissionState
 
 # Always in index order: a bare EXISTS or LIMIT, PostgreSQL may answer by reading the table from its
 # oldest row on, past all the history, in the belief that a ready row must come soon.
@@ -67,10 +69,41 @@ def _claim(picked: Any) -> ReturningUpdate[Any]:
 _CLAIM_SQLITE = _claim(_NEXT_READY.scalar_subquery())
 # The fence keeps the planner from joining over the LIMIT and updating more rows than asked.
 _PICKED = _NEXT_READY.with_for_update(skip_locked=True).cte("picked")
-_CLAIM_POSTGRES = _claim(_PICKED.c.id)
-
 _RECORD = insert(leases).values(leased_at=NOW)
+
+
+def _claim_at_once() -> Select[Any]:
+    """The claim, its records and the contents in one statement, for PostgreSQL.
+
+    There every statement is a round trip, which costs more than what it does.
+    """
+    claimed = _claim(_PICKED.c.id).cte("claimed")
+    lease = {
+        "key_hash": bindparam("key_hash"),
+        "submission_id": claimed.c.id,
+        "attempt": claimed.c.attempt,
+        "leased_by": bindparam("account", type_=String()),
+        "leased_at": NOW,
+    }
+    recorded = insert(leases).from_select(list(lease), select(*lease.values()))
+    noted = events.insert_of_submission(
+        claimed.c.id,
+        from_state=SubmissionState.QUEUED,
+        to_state=SubmissionState.LEASED,
+        why=SubmissionEvent.LEASE,
+    )
+    return (
+        select(claimed, contents.c.body, contents.c.files)
+        .join(contents, contents.c.submission_id == claimed.c.id)
+        .add_cte(recorded.cte("recorded"), noted.cte("noted"))
+    )
+
+
+_CLAIM_POSTGRES = _claim_at_once()
 _FIND = select(leases.c.submission_id).where(leases.c.key_hash == bindparam("key_hash"))
+_CONTENTS = select(contents.c.body, contents.c.files).where(
+    contents.c.submission_id == bindparam("of")
+)
 _PRESENT = select(
     submissions.c.id, submissions.c.attempt, submissions.c.lease_until, submissions.c.lease_key
 ).where(submissions.c.lease_key == bindparam("key_hash"), submissions.c.id == bindparam("of"))
@@ -81,6 +114,8 @@ class Claim:
     submission_id: int
     attempt: int
     lease_until: datetime
+    body: str
+    files: tuple[FileReference, ...]
 
 
 def has_ready(tx: Transaction, queue: str) -> bool:
@@ -98,10 +133,14 @@ def claim(
     request_id: str | None = None,
 ) -> Claim | None:
     """Lease the next submission: highest priority first, then in the order of arrival."""
-    statement = _CLAIM_POSTGRES if tx.is_postgres else _CLAIM_SQLITE
-    row = tx.one(
-        statement, q=queue, key_hash=key_hash, length_us=length_us, account=account, now=tx.now
-    )
+    terms = {"q": queue, "key_hash": key_hash, "length_us": length_us, "account": account}
+    actor = f"account {account}"
+    if tx.is_postgres:
+        row = tx.one(
+            _CLAIM_POSTGRES, now=tx.now, event_actor=actor, event_request=request_id, **terms
+        )
+        return _claimed(row, row) if row else None
+    row = tx.one(_CLAIM_SQLITE, now=tx.now, **terms)
     if row is None:
         return None
     tx.run(
@@ -117,20 +156,28 @@ def claim(
         row.id,
         SubmissionState.QUEUED,
         SubmissionState.LEASED,
-        actor=f"account {account}",
+        actor=actor,
         why=SubmissionEvent.LEASE,
         request_id=request_id,
     )
-    return Claim(submission_id=row.id, attempt=row.attempt, lease_until=row.lease_until)
+    return _claimed(row, tx.one(_CONTENTS, of=row.id))
+
+
+def _claimed(row: Any, content: Any) -> Claim:
+    return Claim(
+        submission_id=row.id,
+        attempt=row.attempt,
+        lease_until=row.lease_until,
+        body=content.body,
+        files=files_from_json(content.files),
+    )
 
 
 def claimed_with(tx: Transaction, key_hash: bytes) -> Claim | None:
     """The lease that an earlier try of the same request has taken, if it still stands."""
     submission_id = tx.scalar(_FIND, key_hash=key_hash)
     row = tx.one(_PRESENT, of=submission_id, key_hash=key_hash)
-    if row is None:
-        return None
-    return Claim(submission_id=row.id, attempt=row.attempt, lease_until=row.lease_until)
+    return _claimed(row, tx.one(_CONTENTS, of=row.id)) if row else None
 
 
 def was_issued(tx: Transaction, key_hash: bytes, submission_id: int) -> bool:

@@ -125,7 +125,6 @@ submissions = Table(
     Column("submitted_by", String(128), nullable=False),
     Column("callback_url", Utf8, nullable=False),
     Column("lms_key", Utf8, nullable=False),
-    Column("supersede_key", LargeBinary(16)),
     Column("learner_submitted_at", Instant),
     Column("lease_key", LargeBinary(32)),  # sha256 of the current key
     Column("lease_until", Instant),
@@ -145,10 +144,7 @@ IS_READY = and_(_state == literal_column("'queued'"), submissions.c.available_at
 IS_DELAYED = and_(_state == literal_column("'queued'"), submissions.c.available_at.is_not(None))
 IS_LEASED = _state == literal_column("'leased'")
 IS_HELD = _state == literal_column("'held'")
-IS_SUPERSEDABLE = and_(
-    submissions.c.supersede_key.is_not(None),
-    _state.in_([literal_column(f"'{s}'") for s in ("queued", "leased", "held")]),
-)
+IS_UNFINISHED = _state.in_([literal_column(f"'{s}'") for s in ("queued", "leased", "held")])
 
 
 def _partial(name: str, *columns: Any, where: Any) -> Index:
@@ -165,7 +161,6 @@ _partial(
 _partial("ix_submissions_delayed", submissions.c.available_at, where=IS_DELAYED)
 _partial("ix_submissions_leased", submissions.c.lease_until, where=IS_LEASED)
 _partial("ix_submissions_held", submissions.c.held_at, where=IS_HELD)
-_partial("ix_submissions_supersedable", submissions.c.supersede_key, where=IS_SUPERSEDABLE)
 
 contents = Table(
     "contents",
@@ -174,6 +169,13 @@ contents = Table(
     Column("header", Utf8, nullable=False),
     Column("body", Utf8, nullable=False),
     Column("files", Utf8),  # JSON list of {name, blob, size_bytes}; null: none
+    Column("supersede_key", LargeBinary(16)),
+)
+# Here and not beside the state: a key is random, and a claim would write its index anew each time.
+_partial(
+    "ix_contents_supersede_key",
+    contents.c.supersede_key,
+    where=contents.c.supersede_key.is_not(None),
 )
 
 leases = Table(
@@ -210,7 +212,6 @@ callbacks = Table(
     Column("url", Utf8, nullable=False),
     Column("origin", String(300), nullable=False),
     Column("order_key", LargeBinary(16), nullable=False),
-    Column("supersede_key", LargeBinary(16)),
     Column("header", Utf8, nullable=False),
     Column("body", Utf8, nullable=False),
     Column("state", String(16), nullable=False),
@@ -239,8 +240,6 @@ _partial(
 )
 IS_DEAD = callbacks.c.state == literal_column("'dead'")
 _partial("ix_callbacks_dead", callbacks.c.origin, callbacks.c.id, where=IS_DEAD)
-IS_PENDING_SUPERSEDABLE = and_(callbacks.c.supersede_key.is_not(None), IS_PENDING)
-_partial("ix_callbacks_supersedable", callbacks.c.supersede_key, where=IS_PENDING_SUPERSEDABLE)
 
 callback_attempts = Table(
     "callback_attempts",

@@ -11,18 +11,21 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Select,
+    and_,
     bindparam,
     cast,
     func,
     insert,
     literal,
     literal_column,
-    null,
+    or_,
     select,
-    union_all,
     update,
 )
 from sqlalchemy.sql.dml import Update
+from sqlalchemy.sql.expression import ColumnElement
+from sqlalchemy.types import TypeEngine
 
 from xqueue_server.errors import NotFound
 from xqueue_server.instant import SECOND_US
@@ -30,16 +33,18 @@ from xqueue_server.storage import events
 from xqueue_server.storage.engine import NOW, ONCE_NOW, Transaction
 from xqueue_server.storage.schema import (
     IS_HELD,
-    IS_PENDING_SUPERSEDABLE,
+    IS_PENDING,
     IS_READY,
-    IS_SUPERSEDABLE,
+    IS_UNFINISHED,
     callbacks,
     contents,
     queues,
     submissions,
 )
 from xqueue_server.submission import (
+    ENDED,
     TRANSITIONS,
+    UNFINISHED,
     FileReference,
     HoldReason,
     NewSubmission,
@@ -53,7 +58,43 @@ _INSERT = (
     .values(state="queued", attempt=1, platform_failures=0, arrived_at=NOW)
     .returning(submissions.c.id)
 )
+_GIVEN_FIELDS = (
+    "queue",
+    "priority",
+    "request_id",
+    "submitted_by",
+    "callback_url",
+    "lms_key",
+    "learner_submitted_at",
+)
+_CONTENT_FIELDS = ("header", "body", "files", "supersede_key")
 _INSERT_CONTENTS = insert(contents)
+
+
+def _insert_at_once() -> Select[Any]:
+    """The row, its contents and its first event in one statement, for PostgreSQL.
+
+    There every statement is a round trip, which costs more than what it does.
+    """
+    new = _INSERT.values(
+        {name: bindparam(name, type_=submissions.c[name].type) for name in _GIVEN_FIELDS}
+    ).cte("new")
+    given = [_nullable(name, contents.c[name].type) for name in _CONTENT_FIELDS]
+    kept = insert(contents).from_select(
+        ["submission_id", *_CONTENT_FIELDS], select(new.c.id, *given)
+    )
+    noted = events.insert_of_submission(
+        new.c.id, from_state=None, to_state=SubmissionState.QUEUED, why=SubmissionEvent.ARRIVE
+    )
+    return select(new.c.id).add_cte(kept.cte("kept"), noted.cte("noted"))
+
+
+def _nullable(name: str, kind: TypeEngine[Any]) -> ColumnElement[Any]:
+    """A parameter of a SELECT list, where PostgreSQL would take a bare NULL for text."""
+    return cast(bindparam(name, type_=kind), kind)
+
+
+_INSERT_AT_ONCE = _insert_at_once()
 _CONTENTS = select(contents.c.header, contents.c.body, contents.c.files).where(
     contents.c.submission_id == bindparam("of")
 )
@@ -72,31 +113,25 @@ _OF_REQUEST = select(_LATEST.c.id).where(_LATEST.c.request_id == bindparam("requ
 
 def insert_new(tx: Transaction, new: NewSubmission) -> int:
     """Store a submission and its contents; returns its id."""
-    submission_id: int = tx.scalar(
-        _INSERT,
-        now=tx.now,
-        queue=new.queue,
-        priority=new.priority,
-        request_id=new.request_id,
-        submitted_by=new.submitted_by,
-        callback_url=new.callback_url,
-        lms_key=new.lms_key,
-        supersede_key=new.supersede_key,
-        learner_submitted_at=new.learner_submitted_at,
-    )
-    tx.run(
-        _INSERT_CONTENTS,
-        submission_id=submission_id,
-        header=new.header,
-        body=new.body,
-        files=files_to_json(new.files),
-    )
+    actor = f"account {new.submitted_by}"
+    row = {name: getattr(new, name) for name in _GIVEN_FIELDS}
+    content = {
+        "header": new.header,
+        "body": new.body,
+        "files": files_to_json(new.files),
+        "supersede_key": new.supersede_key,
+    }
+    if tx.is_postgres:
+        event = {"event_actor": actor, "event_request": new.request_id}
+        return int(tx.scalar(_INSERT_AT_ONCE, now=tx.now, **row, **content, **event))
+    submission_id = int(tx.scalar(_INSERT, now=tx.now, **row))
+    tx.run(_INSERT_CONTENTS, submission_id=submission_id, **content)
     events.submission_changed(
         tx,
         submission_id,
         None,
         SubmissionState.QUEUED,
-        actor=f"account {new.submitted_by}",
+        actor=actor,
         why=SubmissionEvent.ARRIVE,
         request_id=new.request_id,
     )
@@ -152,30 +187,14 @@ def contents_of(tx: Transaction, submission_id: int) -> Contents:
 
 # -- superseding ---------------------------------------------------------------------------------
 
-_OLDER = union_all(
-    select(submissions.c.id, submissions.c.state, null().label("callback_id")).where(
-        IS_SUPERSEDABLE,
-        submissions.c.supersede_key == bindparam("key"),
-        submissions.c.learner_submitted_at <= bindparam("until"),
-    ),
-    select(submissions.c.id, submissions.c.state, callbacks.c.id)
-    .join(submissions, submissions.c.id == callbacks.c.submission_id)
+_OLDER = (
+    select(submissions.c.id, submissions.c.state, callbacks.c.id.label("callback_id"))
+    .join(contents, contents.c.submission_id == submissions.c.id)
+    .outerjoin(callbacks, and_(callbacks.c.submission_id == submissions.c.id, IS_PENDING))
     .where(
-        IS_PENDING_SUPERSEDABLE,
-        callbacks.c.supersede_key == bindparam("key"),
+        contents.c.supersede_key == bindparam("key"),
         submissions.c.learner_submitted_at <= bindparam("until"),
-    ),
-)
-_SUPERSEDE = (
-    update(submissions)
-    .where(submissions.c.id == bindparam("of"), IS_SUPERSEDABLE)
-    .values(
-        state="superseded",
-        ended_at=NOW,
-        available_at=None,
-        lease_key=None,
-        lease_until=None,
-        leased_by=None,
+        or_(IS_UNFINISHED, callbacks.c.id.is_not(None)),
     )
 )
 
@@ -199,20 +218,14 @@ def find_older(tx: Transaction, supersede_key: bytes, until: datetime) -> Sequen
     ]
 
 
-def supersede(tx: Transaction, older: Superseded, *, by: int, actor: str) -> bool:
-    """Retire one unfinished submission; False if it was finished in the meantime."""
-    if not tx.run(_SUPERSEDE, of=older.submission_id, now=tx.now):
+def supersede(tx: Transaction, submission_id: int, *, by: int, actor: str) -> bool:
+    """Retire a submission; False if it is finished by now."""
+    submission = get_locked(tx, submission_id)
+    if submission.state not in UNFINISHED:
         return False
-    events.submission_changed(
-        tx,
-        older.submission_id,
-        older.state,
-        SubmissionState.SUPERSEDED,
-        actor=actor,
-        why=SubmissionEvent.SUPERSEDE,
-        detail=f"by submission {by}",
+    return change(
+        tx, submission, SubmissionEvent.SUPERSEDE, actor=actor, detail=f"by submission {by}"
     )
-    return True
 
 
 def id_of_request(tx: Transaction, request_id: str) -> int | None:
@@ -350,6 +363,6 @@ def _columns_of(state: SubmissionState) -> dict[str, Any]:
         columns |= {"held_at": func.coalesce(submissions.c.held_at, NOW)}  # the first time counts
     else:
         columns |= {"held_reason": None, "held_detail": None, "held_at": None}
-    if state in (SubmissionState.GRADED, SubmissionState.GIVEN_UP):
+    if state in ENDED:
         columns |= {"ended_at": NOW, "available_at": None}
     return columns

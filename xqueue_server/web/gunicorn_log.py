@@ -13,6 +13,7 @@ class GunicornLog(Logger):
         """Leave handlers and levels to `xqueue_server.logs`."""
         self.error_log = logging.getLogger("gunicorn.error")
         self.access_log = logging.getLogger("gunicorn.access")
+        self.error_log.propagate = True  # gunicorn has just turned it off
 
     def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
         """`web.routes` has written the line already."""

@@ -53,6 +53,8 @@ ENDPOINTS = (
     Endpoint(name="put_failure", view=wire.put_failure),
 )
 
+ON_THE_WIRE = frozenset(endpoint.name for endpoint in ENDPOINTS)
+
 
 def add_wire(app: Flask, services: Services) -> None:
     """Serve every endpoint, and the redirects from their names without the slash."""
@@ -175,10 +177,12 @@ def _http_error(error: HTTPException) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
-    """A fault of ours. Clients of the wire take any status but 200 for a dead server."""
+    """A fault of ours. Clients of the wire take any status but 200 for a dead server; elsewhere a
+    200 would say "ready", or pass for the learner's file."""
     log.error(
         "unexpected error",
         exc_info=error,
         extra={"action": "unexpected_error", "request_id": g.request_id},
     )
-    return failure(f"Internal error; the server's log has it under request {g.request_id}")
+    message = f"Internal error; the server's log has it under request {g.request_id}"
+    return failure(message) if request.endpoint in ON_THE_WIRE else page(message, 500)

@@ -53,7 +53,6 @@ def upgrade() -> None:
         sa.Column("url", sa.LargeBinary(), nullable=False),
         sa.Column("origin", sa.String(length=300), nullable=False),
         sa.Column("order_key", sa.LargeBinary(length=16), nullable=False),
-        sa.Column("supersede_key", sa.LargeBinary(length=16), nullable=True),
         sa.Column("header", sa.LargeBinary(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
@@ -106,14 +105,6 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'pending'"),
     )
     op.create_index("ix_callbacks_submission_id", "callbacks", ["submission_id"], unique=False)
-    op.create_index(
-        "ix_callbacks_supersedable",
-        "callbacks",
-        ["supersede_key"],
-        unique=False,
-        sqlite_where=sa.text("supersede_key IS NOT NULL AND state = 'pending'"),
-        postgresql_where=sa.text("supersede_key IS NOT NULL AND state = 'pending'"),
-    )
     op.create_table(
         "events",
         sa.Column("id", ROW_ID, sa.Identity(always=False), nullable=False),
@@ -188,7 +179,6 @@ def upgrade() -> None:
         sa.Column("submitted_by", sa.String(length=128), nullable=False),
         sa.Column("callback_url", sa.LargeBinary(), nullable=False),
         sa.Column("lms_key", sa.LargeBinary(), nullable=False),
-        sa.Column("supersede_key", sa.LargeBinary(length=16), nullable=True),
         sa.Column("learner_submitted_at", INSTANT, nullable=True),
         sa.Column("lease_key", sa.LargeBinary(length=32), nullable=True),
         sa.Column("lease_until", INSTANT, nullable=True),
@@ -237,26 +227,25 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'queued' AND available_at IS NULL"),
         postgresql_where=sa.text("state = 'queued' AND available_at IS NULL"),
     )
-    op.create_index(
-        "ix_submissions_supersedable",
-        "submissions",
-        ["supersede_key"],
-        unique=False,
-        sqlite_where=sa.text("supersede_key IS NOT NULL AND state IN ('queued', 'leased', 'held')"),
-        postgresql_where=sa.text(
-            "supersede_key IS NOT NULL AND state IN ('queued', 'leased', 'held')"
-        ),
-    )
     op.create_table(
         "contents",
         sa.Column("submission_id", ROW_ID, nullable=False),
         sa.Column("header", sa.LargeBinary(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("files", sa.LargeBinary(), nullable=True),
+        sa.Column("supersede_key", sa.LargeBinary(length=16), nullable=True),
         sa.ForeignKeyConstraint(
             ["submission_id"], ["submissions.id"], name="fk_contents_submission_id_submissions"
         ),
         sa.PrimaryKeyConstraint("submission_id", name="pk_contents"),
+    )
+    op.create_index(
+        "ix_contents_supersede_key",
+        "contents",
+        ["supersede_key"],
+        unique=False,
+        sqlite_where=sa.text("supersede_key IS NOT NULL"),
+        postgresql_where=sa.text("supersede_key IS NOT NULL"),
     )
     op.create_table(
         "grants",
