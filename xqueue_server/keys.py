@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable
-
-NewKey = Callable[[], str]
 
 
 def new_submission_key() -> str:

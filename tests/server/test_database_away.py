@@ -19,7 +19,7 @@ from xqueue_server.app import create_app
 from xqueue_server.errors import SettingsError, StorageUnavailable
 from xqueue_server.instant import ManualClock
 from xqueue_server.settings import Settings
-from xqueue_server.storage import Storage, Transaction, open_storage
+from xqueue_server.storage import Storage, Transaction, engine, open_storage
 from xqueue_server.web import patience as patience_module
 from xqueue_server.web.patience import Patience
 
@@ -345,11 +345,13 @@ def test_a_server_on_a_file_that_is_no_database_is_not_ready(
         storage.close()
 
 
-def test_a_standby_that_takes_no_writes_is_unavailable(migrated_postgres: str) -> None:
+def test_a_standby_that_takes_no_writes_is_unavailable(
+    migrated_postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "POSTGRES_SESSION", "-c default_transaction_read_only=on")
     storage = open_storage(migrated_postgres)
     try:
         with pytest.raises(StorageUnavailable, match="read-only"), storage.write() as tx:
-            tx.run(text("SET TRANSACTION READ ONLY"))
             tx.run(text("DELETE FROM queues"))
     finally:
         storage.close()
@@ -368,13 +370,13 @@ def test_an_sqlite_file_that_we_make_is_its_owners_alone(tmp_path: Path) -> None
         with storage.write() as tx:
             tx.run(text("CREATE TABLE t (c)"))
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
-        assert modes == {name: 0o600 for name in ("x.db", "x.db-wal", "x.db-shm")}
+        assert modes == dict.fromkeys(("x.db", "x.db-wal", "x.db-shm"), 0o600)
     finally:
         storage.close()
 
 
 def test_an_sqlite_file_that_can_not_be_made_is_named() -> None:
-    with pytest.raises(SettingsError, match="/proc/here/x.db"):
+    with pytest.raises(SettingsError, match="can not make the database /proc/here"):
         open_storage("sqlite:////proc/here/x.db")
 
 

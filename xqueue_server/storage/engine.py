@@ -139,10 +139,6 @@ class Storage:
         with self.read() as tx:
             return int(tx.scalar(select(NOW), now=None))
 
-    def after_fork(self) -> None:
-        """Forget connections inherited from the parent process without closing them."""
-        self.engine.dispose(close=False)
-
     def close(self) -> None:
         self.engine.dispose()
 
