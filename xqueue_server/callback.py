@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -35,8 +35,8 @@ class NewCallback:
     origin: str
     order_key: bytes
     """Digest of (url, lms_key): callbacks that share it are delivered in the order of their ids."""
-    header: str
-    body: str
+    header: str = field(repr=False)
+    body: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +47,12 @@ class DueCallback:
     submission_id: int
     url: str
     origin: str
-    header: str
-    body: str
+    header: str = field(repr=False)
+    body: str = field(repr=False)
     attempt: int
     """1 for the first try."""
     created_at: datetime
-    claim_token: bytes
+    claim_token: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -33,7 +33,7 @@ class SubmitHeader:
     """The three entries of xqueue_header that the queue reads; the text itself is kept as it is."""
 
     callback_url: str
-    lms_key: str
+    lms_key: str = field(repr=False)
     queue: str
 
 

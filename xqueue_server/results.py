@@ -16,7 +16,7 @@ A result that the LMS would refuse is never sent: the submission is held as the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from xqueue_server.account import Account
@@ -67,8 +67,8 @@ HANDLING: dict[tuple[KeyStanding, SubmissionState], Handling] = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncomingResult:
     submission_id: int
-    key: str
-    body: str
+    key: str = field(repr=False)
+    body: str = field(repr=False)
     request_id: str | None = None
 
 

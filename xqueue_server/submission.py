@@ -107,11 +107,11 @@ class NewSubmission:
 
     request_id: str
     queue: str
-    header: str
+    header: str = field(repr=False)
     """The LMS's xqueue_header, verbatim: it goes back to the LMS as it came."""
-    body: str
+    body: str = field(repr=False)
     callback_url: str
-    lms_key: str
+    lms_key: str = field(repr=False)
     """JSON text of the header's lms_key, whatever its type."""
     files: tuple[FileReference, ...]
     submitted_by: str
@@ -126,11 +126,11 @@ class LeasedSubmission:
     """What a grader gets, and the terms."""
 
     submission_id: int
-    key: str
+    key: str = field(repr=False)
     """32 hex digits; the only secret that lets a grader answer."""
     attempt: int
     lease_until: datetime
-    body: str
+    body: str = field(repr=False)
     files: tuple[FileReference, ...]
 
 
@@ -147,7 +147,8 @@ class Submission:
     available_at: datetime | None
     arrived_at: datetime
     callback_url: str
-    lms_key: str
+    lms_key: str = field(repr=False)
+    """The only secret that lets anybody post a grade to the LMS."""
     submitted_by: str
     leased_by: str | None
     lease_key: bytes | None = field(repr=False)

@@ -100,12 +100,12 @@ def test_what_the_learner_wrote_is_never_shown(run: Any, storage: Storage) -> No
         assert "secret.py" not in shown
 
 
-def test_digests_are_not_shown(run: Any, run_json: Any, storage: Storage) -> None:
+def test_keys_are_not_shown(run: Any, run_json: Any, storage: Storage) -> None:
     submission_id = a_submission(storage)
     listed = run_json("submission", "list")[0]
     shown = run_json("submission", "show", str(submission_id))
-    assert not {"lease_key", "accepted_key"} & (listed.keys() | shown.keys())
-    assert "supersede key" not in run("submission", "show", str(submission_id)).stdout
+    assert not {"lms_key", "lease_key", "accepted_key"} & (listed.keys() | shown.keys())
+    assert "lms key" not in run("submission", "show", str(submission_id)).stdout
 
 
 def test_a_result_is_shown_only_when_asked_for(run: Any, run_json: Any, storage: Storage) -> None:

@@ -15,6 +15,7 @@ from tests.server.builders import (
     LEARNER_CODE,
     PASSWORD,
     QUEUE,
+    Desk,
     grade,
     lms_body,
     lms_header,
@@ -96,6 +97,16 @@ def test_the_address_of_a_file_is_a_credential_and_not_logged(
     assert server.nobody.raw("GET", path).status_code == 200
     lines.assert_silent_about(path, path.rsplit("/", 1)[1])
     assert lines.requests[-1]["path"] == "/xqueue/files/<blob>/<int:expires>/<signature>"
+
+
+def test_what_the_stages_pass_around_shows_neither_contents_nor_keys(desk: Desk) -> None:
+    submission_id = desk.submit(key="the LMS's secret")
+    leased = desk.lease()
+    shown = [leased, desk.see(submission_id)]
+    desk.put(leased, FEEDBACK)
+    shown += [*desk.results_of(submission_id), desk.claim_callback()]
+    for secret in (LEARNER_CODE, GRADER_WORDS, "the LMS's secret", leased.key):
+        assert secret not in repr(shown)
 
 
 def test_unknown_paths_and_queries_are_not_logged(server: Server, lines: _Lines) -> None:

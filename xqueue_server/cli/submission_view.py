@@ -21,14 +21,14 @@ from xqueue_server.storage.events import Event
 from xqueue_server.storage.results import Result
 from xqueue_server.submission import Submission
 
-_DIGESTS = frozenset({"lease_key", "accepted_key"})
-"""Of no use to people, and the keys of graders are nobody else's business."""
+_KEYS = frozenset({"lms_key", "lease_key", "accepted_key"})
+"""Of no use to people; whoever knows the LMS's may post a grade of his own to it."""
 
 
 def facts_of(submission: Submission) -> dict[str, object]:
     """The row as it is shown."""
     row = dataclasses.asdict(submission)
-    return {name: value for name, value in row.items() if name not in _DIGESTS}
+    return {name: value for name, value in row.items() if name not in _KEYS}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -27,7 +27,7 @@ class Disposition(StrEnum):
 class Result:
     id: int
     submission_id: int
-    body: str
+    body: str = field(repr=False)
     disposition: Disposition
     sent_by: str
     received_at: datetime

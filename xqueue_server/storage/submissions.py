@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -173,8 +173,8 @@ def _submission(row: Any) -> Submission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    header: str
-    body: str
+    header: str = field(repr=False)
+    body: str = field(repr=False)
     files: tuple[FileReference, ...]
 
 

@@ -7,7 +7,7 @@ whatever is left of a body is read and thrown away, up to a bound.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flask import Request
 from gunicorn.http.errors import ParseException
@@ -30,7 +30,7 @@ BROKEN_STREAM = (OSError, ValueError, ParseException)
 class Form:
     """The fields and files of a request; of several values of one name the last, as Django does."""
 
-    fields: dict[str, str]
+    fields: dict[str, str] = field(repr=False)
     files: dict[str, FileStorage]
 
 
