@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 COMMIT = "sqlalchemy.engine.default.DefaultDialect.do_commit"
+STATEMENT = "sqlalchemy.engine.default.DefaultDialect.do_execute"
+"""On PostgreSQL a change that is one statement commits by itself."""
 HTTP_ANSWERED = "gunicorn.workers.gthread.ThreadWorker.handle_request"
 """After it, the answer is with the client's kernel."""
 READING_ANSWER = "http.client.HTTPConnection.getresponse"
@@ -24,6 +26,7 @@ class Step:
     within: str | None = None
     armed_by: str | None = None
     alone: bool = False
+    databases: tuple[str, ...] = ("sqlite",)
 
     def __str__(self) -> str:
         return self.name.replace(" ", "-")
@@ -59,18 +62,33 @@ def around(at: str, name: str, *, within: str | None = None) -> tuple[Step, Step
 
 
 def around_commit(within: str, name: str = "the commit") -> tuple[Step, Step]:
-    return around(COMMIT, name, within=within)
+    """Where a transaction ends, on both databases."""
+    first, second = around(COMMIT, name, within=within)
+    both = ("sqlite", "postgresql")
+    return replace(first, databases=both), replace(second, databases=both)
+
+
+def around_change(
+    within: str, name: str, *, statement_of: str
+) -> tuple[tuple[Step, Step], tuple[Step, Step]]:
+    """The same for a change that is a transaction on SQLite and one statement on PostgreSQL.
+
+    Gives the steps before it and the steps after it.
+    """
+    before_commit, after_commit = around(COMMIT, f"the commit of {name}", within=within)
+    first, second = around(STATEMENT, f"the statement of {name}", within=statement_of)
+    postgres = ("postgresql",)
+    return (
+        (before_commit, replace(first, databases=postgres)),
+        (after_commit, replace(second, databases=postgres)),
+    )
 
 
 def cases(*steps: Step) -> pytest.MarkDecorator:
-    """A test for each step on SQLite, and on PostgreSQL too where a transaction is to end."""
-    listed = [(database, step) for step in steps for database in databases_of(step)]
+    """A test for each step on each of its databases."""
+    listed = [(database, step) for step in steps for database in step.databases]
     return pytest.mark.parametrize(
         ("stack", "step"),
         [pytest.param(*case, id=f"{case[1]}-{case[0]}") for case in listed],
         indirect=["stack"],
     )
-
-
-def databases_of(step: Step) -> tuple[str, ...]:
-    return ("sqlite", "postgresql") if step.at == COMMIT else ("sqlite",)

@@ -12,6 +12,7 @@ from tests.crash.step import (
     Step,
     after,
     around,
+    around_change,
     around_commit,
     before,
     cases,
@@ -31,11 +32,15 @@ FAIL = "xqueue_server.leasing.report_failure"
 CHANGE = "xqueue_server.storage.submissions.change"
 EVENT = "xqueue_server.storage.events.submission_changed"
 
+CLAIM = "xqueue_server.storage.leases.claim"
+CLAIMING, CLAIMED = around_change(LEASE, "the lease", statement_of=CLAIM)
+
 LEASING = (
-    before("xqueue_server.storage.leases.claim", "the claim"),
+    before(CLAIM, "the claim"),
     before(EVENT, "the event of the lease", within=LEASE),
-    after("xqueue_server.storage.leases.claim", "the claim"),
-    *around_commit(LEASE, "the commit of the lease"),
+    after(CLAIM, "the claim"),
+    *CLAIMING,
+    *CLAIMED,
     after("xqueue_server.web.wire._for_grader", "the submission is read"),
     after(HTTP_ANSWERED, "the submission is sent", armed_by="xqueue_server.web.wire._for_grader"),
 )

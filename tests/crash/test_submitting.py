@@ -11,23 +11,35 @@ from grader_worker.xqueue_client import XQueueClient
 from tests.crash.learner import Learner, lease_at, reply
 from tests.crash.ledger import Ledger
 from tests.crash.stack import DESK_QUEUE, WORKER_QUEUE, CrashStack
-from tests.crash.step import HTTP_ANSWERED, Step, after, around, around_commit, before, cases
+from tests.crash.step import (
+    HTTP_ANSWERED,
+    Step,
+    after,
+    around,
+    around_change,
+    around_commit,
+    before,
+    cases,
+)
 
 SUBMIT = "xqueue_server.web.wire.submit"
 ACCEPT = "xqueue_server.intake.accept"
 FILES = (UploadedFile(name="main.py", content=b"print(1)\n" * 1000),)
+
+INSERT = "xqueue_server.storage.submissions.insert_new"
+STORING, STORED = around_change(ACCEPT, "a submission", statement_of=INSERT)
 
 NOT_TAKEN = (
     *around("xqueue_server.web.wire.login", "the login is answered"),
     before(SUBMIT, "the request is read"),
     before("xqueue_server.files.local.LocalFiles.save", "the file is stored"),
     after("xqueue_server.files.local.LocalFiles.save", "the file is stored"),
-    *around("xqueue_server.storage.submissions.insert_new", "the insertion"),
+    *around(INSERT, "the insertion"),
     before("xqueue_server.storage.events.submission_changed", "the event", within=ACCEPT),
-    around_commit(ACCEPT, "the commit of a submission")[0],
+    *STORING,
 )
 TAKEN_BUT_NOT_ANSWERED = (
-    around_commit(ACCEPT, "the commit of a submission")[1],
+    *STORED,
     before("xqueue_server.dispatch.NoDispatcher.nudge", "the nudge"),
     after("xqueue_server.queue_length.QueueLengths.of", "the queue length is known", within=SUBMIT),
     after(SUBMIT, "the answer is decided"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import threading
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,11 +17,14 @@ from tests.server.builders import (
     PASSWORD,
     QUEUE,
     Desk,
+    change_queue,
     grade,
     lms_body,
     lms_header,
 )
 from tests.server.web_client import Server
+from xqueue_server.cli.deliver import sweep_forever
+from xqueue_server.dispatch import NoDispatcher
 from xqueue_server.logs import JsonFormatter
 
 GRADER_WORDS = "words of the grader in no log"
@@ -107,6 +111,28 @@ def test_what_the_stages_pass_around_shows_neither_contents_nor_keys(desk: Desk)
     shown += [*desk.results_of(submission_id), desk.claim_callback()]
     for secret in (LEARNER_CODE, GRADER_WORDS, "the LMS's secret", leased.key):
         assert secret not in repr(shown)
+
+
+class _OneSweep(threading.Event):
+    def wait(self, timeout: float | None = None) -> bool:
+        stopped = self.is_set()
+        self.set()
+        return stopped
+
+
+def test_what_time_alone_changes_is_logged(desk: Desk, lines: _Lines) -> None:
+    change_queue(desk.storage, max_attempts=2, give_up_after_s=60)
+    desk.submit()
+    for seconds in (600, 600, 60):
+        desk.try_lease()
+        desk.clock.advance(seconds)
+        sweep_forever(desk.storage, NoDispatcher(), _OneSweep())
+    logged = [json.loads(line) for line in lines.text.splitlines()]
+    assert [(line["action"], line["count"]) for line in logged] == [
+        ("leases_expired", 1),
+        ("submissions_held", 1),
+        ("submissions_given_up", 1),
+    ]
 
 
 def test_unknown_paths_and_queries_are_not_logged(server: Server, lines: _Lines) -> None:

@@ -20,7 +20,7 @@ from xqueue_server.errors import SettingsError, StorageUnavailable
 from xqueue_server.in_flight import Concurrency
 from xqueue_server.settings import ANY_HTTPS, Mode, Settings
 from xqueue_server.storage import Storage, migration, open_storage
-from xqueue_server.sweeping import sweep
+from xqueue_server.sweeping import SweepReport, sweep
 from xqueue_server.transport.access import Access, read_access
 from xqueue_server.transport.http import HttpTransport
 
@@ -90,12 +90,25 @@ def sweep_forever(storage: Storage, dispatcher: Dispatcher, stop: threading.Even
     """Sweep every 2 s. Whatever goes wrong is logged and tried again: it must not end silently."""
     while not stop.wait(SWEEP_EVERY_S):
         try:
-            for queue in sweep(storage).queues_with_work:
+            swept = sweep(storage)
+            _log_swept(swept)
+            for queue in swept.queues_with_work:
                 dispatcher.nudge(queue)
         except StorageUnavailable as error:
             log.warning("no database", extra={"action": "sweep_paused", "why": str(error)})
         except Exception:
             log.exception("a sweep failed", extra={"action": "sweep_failed"})
+
+
+def _log_swept(swept: SweepReport) -> None:
+    """What people should hear of: a grader that is not well, and learners without a grade."""
+    for action, count, message in (
+        ("leases_expired", swept.returned, "leases expired; their submissions wait again"),
+        ("submissions_held", swept.held, "submissions are held: all their leases expired"),
+        ("submissions_given_up", swept.given_up, "holds lasted too long; the learners are told"),
+    ):
+        if count:
+            log.warning(message, extra={"action": action, "count": count})
 
 
 def create_transport(loaded: Settings, limits: Concurrency) -> HttpTransport:
