@@ -72,8 +72,10 @@ class IncomingResult:
     request_id: str | None = None
 
 
-def receive(storage: Storage, account: Account, result: IncomingResult) -> Handling:
+def receive(storage: Storage, account: Account, result: IncomingResult) -> Disposition | None:
     """Store a result and what follows from it. Safe to repeat.
+
+    Returns what was made of it; None if nothing changed, because it came before.
 
     Raises:
         NotFound: no such submission, as far as this account may know.
@@ -86,9 +88,9 @@ def receive(storage: Storage, account: Account, result: IncomingResult) -> Handl
         handling = HANDLING.get((standing, submission.state), Handling.REFUSE)
         if handling is Handling.REFUSE:
             raise WrongKey(WRONG_KEY)
-        if standing is KeyStanding.CURRENT or not _is_repeated(tx, result):
-            _HANDLERS[handling](tx, submission, result, account)
-    return handling
+        if standing is not KeyStanding.CURRENT and _is_repeated(tx, result):
+            return None
+        return _HANDLERS[handling](tx, submission, result, account)
 
 
 def _is_repeated(tx: Transaction, result: IncomingResult) -> bool:
@@ -106,11 +108,12 @@ def key_standing(tx: Transaction, submission: Submission, hashed: bytes) -> KeyS
     return KeyStanding.FOREIGN
 
 
-def _grade(tx: Transaction, submission: Submission, result: IncomingResult, by: Account) -> None:
+def _grade(
+    tx: Transaction, submission: Submission, result: IncomingResult, by: Account
+) -> Disposition:
     refusal = why_refused(submission.callback_url, result.body)
     if refusal:
-        _hold(tx, submission, result, by, refusal)
-        return
+        return _hold(tx, submission, result, by, refusal)
     result_id = _record(tx, result, Disposition.ACCEPTED, by)
     submissions.change(
         tx,
@@ -121,11 +124,12 @@ def _grade(tx: Transaction, submission: Submission, result: IncomingResult, by: 
         accepted_key=key_hash(result.key),
     )
     queue_callback(tx, submission, CallbackKind.RESULT, result.body, result_id=result_id)
+    return Disposition.ACCEPTED
 
 
 def _hold(
     tx: Transaction, submission: Submission, result: IncomingResult, by: Account, refusal: str
-) -> None:
+) -> Disposition:
     _record(tx, result, Disposition.REJECTED, by)
     submissions.change(
         tx,
@@ -137,11 +141,14 @@ def _hold(
         held_reason=HoldReason.INVALID_RESULT,
         held_detail=refusal,
     )
+    return Disposition.REJECTED
 
 
-def _amend(tx: Transaction, submission: Submission, result: IncomingResult, by: Account) -> None:
+def _amend(
+    tx: Transaction, submission: Submission, result: IncomingResult, by: Account
+) -> Disposition | None:
     if stored.latest_sent(tx, submission.id) == result.body:
-        return
+        return None
     actor = f"account {by.name}"
     refusal = why_refused(submission.callback_url, result.body)
     disposition = Disposition.REJECTED if refusal else Disposition.AMENDED
@@ -155,15 +162,19 @@ def _amend(tx: Transaction, submission: Submission, result: IncomingResult, by: 
         detail=refusal,
         request_id=result.request_id,
     )
-    if refusal:  # the good result that was accepted before stands
-        return
-    callbacks.cancel_unsent(tx, submission.id, actor=actor, why="amend")
-    queue_callback(tx, submission, CallbackKind.RESULT, result.body, result_id=result_id)
+    if not refusal:  # otherwise the good result that was accepted before stands
+        callbacks.cancel_unsent(tx, submission.id, actor=actor, why="amend")
+        queue_callback(tx, submission, CallbackKind.RESULT, result.body, result_id=result_id)
+    return disposition
 
 
-def _keep(tx: Transaction, submission: Submission, result: IncomingResult, by: Account) -> None:
-    if not any(kept.body == result.body for kept in stored.of_submission(tx, submission.id)):
-        _record(tx, result, Disposition.UNUSED, by)
+def _keep(
+    tx: Transaction, submission: Submission, result: IncomingResult, by: Account
+) -> Disposition | None:
+    if any(kept.body == result.body for kept in stored.of_submission(tx, submission.id)):
+        return None
+    _record(tx, result, Disposition.UNUSED, by)
+    return Disposition.UNUSED
 
 
 def _record(tx: Transaction, result: IncomingResult, disposition: Disposition, by: Account) -> int:

@@ -316,15 +316,15 @@ def _readable_python(asked: Path | None) -> Path:
     )
 
 
-def forbids_user_namespaces() -> str | None:
+def forbids_user_namespaces(proc_sys: Path = Path("/proc/sys")) -> str | None:
     """The sentence for an operator whose kernel refuses user namespaces, or None."""
     for path, closed in (
-        ("/proc/sys/user/max_user_namespaces", "0"),
-        ("/proc/sys/kernel/unprivileged_userns_clone", "0"),
-        ("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1"),
+        ("user/max_user_namespaces", "0"),
+        ("kernel/unprivileged_userns_clone", "0"),
+        ("kernel/apparmor_restrict_unprivileged_userns", "1"),
     ):
         with suppress(OSError):
-            if Path(path).read_text().strip() == closed:
-                setting = path.removeprefix("/proc/sys/").replace("/", ".")
+            if (proc_sys / path).read_text().strip() == closed:
+                setting = path.replace("/", ".")
                 return f"this host forbids user namespaces: {setting} is {closed}; change it"
     return None

@@ -21,7 +21,7 @@ from xqueue_server.storage import Storage, accounts, callbacks, events, outbox, 
 from xqueue_server.storage import results as stored_results
 from xqueue_server.storage.attempts import Ending
 from xqueue_server.storage.events import Event
-from xqueue_server.storage.results import Result
+from xqueue_server.storage.results import Disposition, Result
 from xqueue_server.submission import FileReference, LeasedSubmission, Submission
 from xqueue_server.sweeping import SweepReport, sweep
 
@@ -161,7 +161,7 @@ class Desk:
         *,
         by: Account | None = None,
         storage: Storage | None = None,
-    ) -> results.Handling:
+    ) -> Disposition | None:
         return results.receive(
             storage or self.storage,
             by or self.grader,

@@ -233,9 +233,9 @@ def test_a_queue_that_is_never_seen_ends_the_wait_at_its_deadline(desk: Desk) ->
     assert not waiting.until_work(QUEUE, time.monotonic() - 1)
 
 
-def test_at_least_one_may_wait_even_with_a_single_thread(desk: Desk) -> None:
+def test_nobody_may_wait_where_a_single_thread_has_to_answer(desk: Desk) -> None:
     with Waiting(desk.storage, most=0).place() as taken:
-        assert taken
+        assert not taken
 
 
 def _first_done(waiters: list[Future[object]]) -> Future[object]:  # type: ignore[type-arg]

@@ -20,9 +20,15 @@ from xqueue_server.leasing import FailureKind
 from xqueue_server.results import HANDLING, Handling, KeyStanding
 from xqueue_server.storage import outbox
 from xqueue_server.storage.attempts import Ending
+from xqueue_server.storage.results import Disposition
 from xqueue_server.submission import LeasedSubmission, SubmissionState
 
 K, S, H = KeyStanding, SubmissionState, Handling
+MADE_OF_IT = {
+    H.GRADE: Disposition.ACCEPTED,
+    H.AMEND: Disposition.AMENDED,
+    H.KEEP: Disposition.UNUSED,
+}
 
 TABLE = {
     (K.CURRENT, S.LEASED): H.GRADE,
@@ -57,7 +63,7 @@ def test_a_result_is_handled_by_its_key_and_the_state(desk: Desk, standing: K, s
             desk.put(leased, OTHER)
         assert _stored(desk, leased.submission_id) == before
         return
-    assert desk.put(leased, OTHER) is expected
+    assert desk.put(leased, OTHER) is MADE_OF_IT[expected]
     after = desk.see(leased.submission_id)
     if expected is H.KEEP:
         assert after.state is state
@@ -179,7 +185,7 @@ def test_an_amendment_that_the_lms_would_refuse_leaves_the_good_result(desk: Des
     submission_id = desk.submit()
     leased = desk.lease()
     desk.put(leased)
-    assert desk.put(leased, INVALID_GRADE) is H.AMEND
+    assert desk.put(leased, INVALID_GRADE) is Disposition.REJECTED
     assert desk.see(submission_id).state is S.GRADED
     assert desk.outgoing(submission_id) == [("pending", grade())]
     assert [r.disposition for r in desk.results_of(submission_id)] == ["accepted", "rejected"]
@@ -202,7 +208,7 @@ def test_an_invalid_amendment_sent_twice_is_kept_once(desk: Desk) -> None:
 
 def test_an_invalid_result_holds_the_submission_as_the_graders_fault(desk: Desk) -> None:
     submission_id = desk.submit()
-    assert desk.put(desk.lease(), INVALID_GRADE) is H.GRADE
+    assert desk.put(desk.lease(), INVALID_GRADE) is Disposition.REJECTED
     held = desk.see(submission_id)
     assert (held.state, held.held_reason) == ("held", "invalid_result")
     assert held.held_detail == "the result lacks 'msg'"
@@ -226,7 +232,7 @@ def test_a_late_result_of_an_expired_lease_counts_while_nobody_else_has_it(desk:
     submission_id = desk.submit()
     late = desk.lease()
     desk.sweep_after(601)
-    assert desk.put(late) is H.GRADE
+    assert desk.put(late) is Disposition.ACCEPTED
     assert desk.see(submission_id).state is S.GRADED
     assert desk.try_lease() is None, "nobody grades it a second time"
 

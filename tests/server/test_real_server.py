@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -174,3 +175,20 @@ def _cut_all_but_ours(live: Live) -> None:
                 "WHERE datname = current_database() AND pid != pg_backend_pid()"
             )
         )
+
+
+def test_a_submission_in_flight_when_the_server_is_told_to_stop_is_taken(live: Live) -> None:
+    session = Sessions(SECRET.encode()).issue(live.desk.lms)
+    body = urlencode({"xqueue_header": lms_header(), "xqueue_body": lms_body()}).encode()
+    head = (
+        f"POST /xqueue/submit/ HTTP/1.1\r\nHost: x\r\nCookie: sessionid={session}\r\n"
+        f"Content-Type: {FORM}\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", live.port), timeout=30) as connection:
+        connection.sendall(head.encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 100")  # it is being served
+        live.process.ask_to_stop()
+        connection.sendall(body)
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert b'{"return_code": 0, "content": "1"}' in answer
+    assert live.desk.count("submissions") == 1

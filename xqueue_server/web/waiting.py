@@ -36,7 +36,7 @@ class Waiting:
     ) -> None:
         self._storage = storage
         self._monotonic = monotonic
-        self._places = threading.BoundedSemaphore(max(most, 1))
+        self._places = threading.BoundedSemaphore(most)
         self._changed = threading.Condition()
         self._waiters: Counter[str] = Counter()
         self._seen: Counter[str] = Counter()  # how often a queue was seen with work

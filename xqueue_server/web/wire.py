@@ -208,10 +208,10 @@ def put_result(call: Call) -> Response:
         body=fields["xqueue_body"],
         request_id=call.request_id,
     )
-    handling = call.patience.with_database(
+    disposition = call.patience.with_database(
         lambda _: receive(call.services.storage, call.signed_in, incoming)
     )
-    call.note(submission_id=submission_id, handling=handling)
+    call.note(submission_id=submission_id, result=disposition or "repeated")
     return success("")
 
 
