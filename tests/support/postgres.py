@@ -9,18 +9,12 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL, make_url
 
+from tests.support.services import missing_service
+
 ROLE = "xqueue_test"
-
-
-def missing_service(what: str) -> None:
-    """Skip on a developer's machine, fail where everything must be there."""
-    if os.environ.get("CI"):
-        pytest.fail(f"{what} is not available, and CI must have it")
-    pytest.skip(f"{what} is not available")
 
 
 def server_url() -> URL:
