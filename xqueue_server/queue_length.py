@@ -10,6 +10,8 @@ from xqueue_server.storage import Storage, submissions
 
 EXACT_UP_TO = 1_000
 KEPT_S = 1.0
+SURELY_LONG = 20_000
+"""No second's work brings a queue from here down to `EXACT_UP_TO`."""
 
 
 @dataclass(slots=True)
@@ -29,14 +31,22 @@ class QueueLengths:
 
     def of(self, queue: str) -> int:
         """Submissions of the queue that a grader could lease now. Raises: StorageUnavailable."""
+        kept = self._fresh(queue)
+        if kept is not None and kept > SURELY_LONG:
+            return kept
         with self._storage.read() as tx:
             length = submissions.count_ready_up_to(tx, queue, EXACT_UP_TO + 1)
         return length if length <= EXACT_UP_TO else self._long(queue)
 
-    def _long(self, queue: str) -> int:
+    def _fresh(self, queue: str) -> int | None:
         kept = self._counts.get(queue)
-        if kept and self._monotonic() < kept.until:
-            return kept.value
+        return kept.value if kept and self._monotonic() < kept.until else None
+
+    def _long(self, queue: str) -> int:
+        fresh = self._fresh(queue)
+        if fresh is not None:
+            return fresh
+        kept = self._counts.get(queue)
         # One thread counts; the others take the old figure rather than wait, if there is one.
         if not self._counting.acquire(blocking=kept is None):
             return kept.value if kept else EXACT_UP_TO
@@ -46,9 +56,9 @@ class QueueLengths:
             self._counting.release()
 
     def _recount(self, queue: str) -> int:
-        kept = self._counts.get(queue)
-        if kept and self._monotonic() < kept.until:
-            return kept.value
+        fresh = self._fresh(queue)
+        if fresh is not None:  # another thread was counting
+            return fresh
         with self._storage.read() as tx:
             value = submissions.count_ready(tx, queue)
         self._counts[queue] = _Count(value, self._monotonic() + KEPT_S)

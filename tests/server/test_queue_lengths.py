@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.server.builders import QUEUE, Desk, add_queue
+from xqueue_server import queue_length
 from xqueue_server.leasing import FailureKind
 from xqueue_server.queue_length import EXACT_UP_TO, QueueLengths
 from xqueue_server.storage import Storage, Transaction
@@ -94,6 +95,20 @@ def test_it_is_exact_again_as_soon_as_the_queue_is_short(desk: Desk, lengths: Qu
     lengths.of(QUEUE)
     take_one(desk)
     take_one(desk)
+    assert lengths.of(QUEUE) == EXACT_UP_TO - 1
+
+
+def test_a_queue_that_is_surely_long_is_not_even_probed_for_a_second(
+    desk: Desk, lengths: QueueLengths, now: SteppedTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue_length, "SURELY_LONG", EXACT_UP_TO + 1)
+    fill(desk, EXACT_UP_TO + 2)
+    assert lengths.of(QUEUE) == EXACT_UP_TO + 2
+    for _ in range(3):
+        take_one(desk)
+    now.now += 0.999
+    assert lengths.of(QUEUE) == EXACT_UP_TO + 2
+    now.now += 0.001
     assert lengths.of(QUEUE) == EXACT_UP_TO - 1
 
 
