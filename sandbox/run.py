@@ -41,11 +41,37 @@ class Limits:
     """Writable space of the learner (tmpfs) and largest single file."""
 
 
+class Isolation(StrEnum):
+    """How grader and learner are kept apart. A backend refuses what it does not offer: it never
+    falls back to a weaker one."""
+
+    SPLIT_UID = "split-uid"
+    """One single-use container, three uids (docker, runc)."""
+    SPLIT_CONTAINER = "split-container"
+    """Two single-use containers, no root in either (docker; the only one with runsc)."""
+    BOX = "box"
+    """Two fresh bubblewrap boxes: on the host (bubblewrap) or in a long-lived slot (docker)."""
+    NONE = "none"
+    """Grader and learner in one process of an old image: *forgeable*."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectoryGrader:
-    """A grader that is a directory on this host (see `graders/`); the backend supplies Python."""
+    """A grader that is a directory on this host (see `graders/`)."""
 
     path: Path
+    base: str = "python"
+    """Language of the base image in which it runs; `bubblewrap` uses the host's programs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredTest:
+    """A test that the grader's manifest promises; its text is the author's."""
+
+    test_id: str
+    title: str
+    max_score: float
+    visible: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +96,13 @@ class RunRequest:
     grader_payload, verbatim string), `files` (name -> text or base64), `seed` (int). As JSON at
     most `MAX_JOB_BYTES`."""
     limits: Limits = field(default_factory=Limits)
+    isolation: Isolation | None = None
+    """None asks for the backend's own default."""
+    runtime: str | None = None
+    """Container runtime, `runc` or `runsc`; None is the engine's default."""
+    tests: tuple[DeclaredTest, ...] | None = None
+    """From the manifest: a report of another id is the grader's failure. None when the grader
+    announces its tests itself."""
 
     def __post_init__(self) -> None:
         # It becomes part of file and container names.
@@ -89,6 +122,28 @@ class ExitReason(StrEnum):
     """The grader said `fail`, crashed, hung by itself, or reported nonsense: no grade."""
 
 
+class TestStatus(StrEnum):
+    """What became of one test, as learners and staff read it."""
+
+    PASSED = "passed"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    """The program answered something else."""
+    ERROR = "error"
+    """The learner's program crashed or could not be compiled."""
+    TIME = "time"
+    MEMORY = "memory"
+    OUTPUT = "output"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A plot or drawing; the bytes are untrusted until their magic has been checked."""
+
+    label: str
+    data: bytes = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestReport:
     """One finished test, as the grader reported it. Text is untrusted: escape before display."""
@@ -98,8 +153,15 @@ class TestReport:
     score: float
     max_score: float
     visible: bool = True
+    status: TestStatus | None = None
+    """None where the grader said nothing: the points tell."""
     output: str = ""
     expected: str | None = None
+    actual: str | None = None
+    html: str | None = None
+    """The author's own markup, sanitized before display."""
+    pictures: tuple[Picture, ...] = ()
+    duration_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
