@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from sandbox.run import RunRequest, RunResult
+from sandbox.run import Preparation, RunRequest, RunResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,15 @@ class SandboxBackend(ABC):
         Raises:
             SandboxUnavailable: the platform failed; nothing may be concluded about the learner.
             GraderNotUsable: the grader cannot be started at all.
+        """
+
+    def prepare(self, preparation: Preparation) -> None:  # noqa: B027 - not every backend can
+        """Do what the first submission would otherwise wait for: check the grader and its image,
+        fill a warm pool. Repeating it is cheap and keeps the pool from expiring.
+
+        Raises:
+            SandboxUnavailable: not now, because of the platform.
+            GraderNotUsable: the grader or its image cannot be used at all.
         """
 
     @abstractmethod

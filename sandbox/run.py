@@ -85,6 +85,16 @@ GraderSource = DirectoryGrader | ImageGrader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Preparation:
+    """What is known before any submission: a backend may fetch, check and pre-start for it."""
+
+    grader: GraderSource
+    limits: Limits = field(default_factory=Limits)
+    isolation: Isolation | None = None
+    runtime: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
     """One submission to grade once."""
 

@@ -19,11 +19,12 @@ from grader_worker.sandboxd.messages import (
     decode_description,
     decode_health,
     decode_result,
+    encode_preparation,
     encode_request,
 )
 from sandbox.backend import BackendDescription, BackendHealth
 from sandbox.errors import GraderNotUsable, SandboxUnavailable
-from sandbox.run import RunRequest, RunResult
+from sandbox.run import Preparation, RunRequest, RunResult
 
 T = TypeVar("T")
 
@@ -32,6 +33,8 @@ SILENCE_S = 20.0
 RUN_GRACE_S = 60.0
 """On top of the run's own wall limit: creating and removing a container on a busy host."""
 CHECK_S = 60.0
+PREPARE_S = 300.0
+"""An image may have to be pulled."""
 
 
 class SandboxdClient:
@@ -57,6 +60,10 @@ class SandboxdClient:
             bound_s=request.limits.wall_s + self._run_grace_s,
         )
         return _decoded(decode_result, answer)
+
+    def prepare(self, preparation: Preparation) -> None:
+        """Raises SandboxUnavailable, GraderNotUsable."""
+        self._ask({"ask": "prepare", **encode_preparation(preparation)}, bound_s=PREPARE_S)
 
     def check(self) -> BackendHealth:
         """Never raises: an absent sandboxd is a problem like any other."""

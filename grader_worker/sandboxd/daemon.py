@@ -17,6 +17,7 @@ from grader_worker.errors import FrameError
 from grader_worker.event_log import log_crash, log_event, log_warning
 from grader_worker.sandboxd.frames import MAX_REQUEST_BYTES, receive_frame, send_frame
 from grader_worker.sandboxd.messages import (
+    decode_preparation,
     decode_request,
     encode_description,
     encode_health,
@@ -26,7 +27,7 @@ from grader_worker.sandboxd.socket_path import ListeningSocket
 from grader_worker.stopping import Stop
 from sandbox.backend import SandboxBackend
 from sandbox.errors import GraderNotUsable, SandboxError, SandboxUnavailable
-from sandbox.run import RunRequest
+from sandbox.run import Preparation, RunRequest
 
 REQUEST_READ_S = 30.0
 SIGN_OF_LIFE_S = 5.0
@@ -138,14 +139,21 @@ class SandboxDaemon:
             request = decode_request(message)
             return self._slots.submit(self._run, request, started), started
         started.set()
-        return self._questions.submit(self._question(ask)), started
+        return self._questions.submit(self._question(ask, message)), started
 
-    def _question(self, ask: object) -> Callable[[], Reply]:
+    def _question(self, ask: object, message: Mapping[str, Any]) -> Callable[[], Reply]:
         if ask == "check":
             return lambda: encode_health(self._backend.check())
         if ask == "describe":
             return lambda: encode_description(self._backend.describe())
+        if ask == "prepare":
+            preparation = decode_preparation(message)
+            return lambda: self._prepare(preparation)
         raise FrameError(f"asked for {ask!r}")
+
+    def _prepare(self, preparation: Preparation) -> Reply:
+        self._backend.prepare(preparation)
+        return {}
 
     def _run(self, request: RunRequest, started: threading.Event) -> Reply:
         started.set()

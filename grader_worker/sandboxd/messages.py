@@ -15,15 +15,22 @@ from typing import Any, TypeVar
 from grader_worker.errors import FrameError
 from sandbox.backend import BackendDescription, BackendHealth
 from sandbox.run import (
+    DeclaredTest,
     DirectoryGrader,
     ExitReason,
     GraderSource,
     ImageGrader,
+    Isolation,
     Limits,
+    Picture,
+    Preparation,
     RunRequest,
     RunResult,
     TestReport,
+    TestStatus,
 )
+from sandbox.supervisor.frames import FrameError as NotBase64
+from sandbox.supervisor.frames import pack_bytes, unpack_bytes
 
 Message = Mapping[str, Any]
 T = TypeVar("T")
@@ -35,6 +42,9 @@ def encode_request(request: RunRequest) -> dict[str, Any]:
         "grader": _encode_grader(request.grader),
         "job": dict(request.job),
         "limits": asdict(request.limits),
+        "isolation": request.isolation,
+        "runtime": request.runtime,
+        "tests": None if request.tests is None else [asdict(test) for test in request.tests],
     }
 
 
@@ -46,15 +56,37 @@ def decode_request(message: Message) -> RunRequest:
             grader=_decode_grader(_object(message, "grader")),
             job=_object(message, "job"),
             limits=_decode_limits(_object(message, "limits")),
+            isolation=_isolation(message),
+            runtime=_optional(message, "runtime", _text),
+            tests=_optional(message, "tests", lambda m, key: _each(m, key, _decode_test)),
         )
     except ValueError as error:
         raise FrameError(str(error)) from error
 
 
+def encode_preparation(preparation: Preparation) -> dict[str, Any]:
+    return {
+        "grader": _encode_grader(preparation.grader),
+        "limits": asdict(preparation.limits),
+        "isolation": preparation.isolation,
+        "runtime": preparation.runtime,
+    }
+
+
+def decode_preparation(message: Message) -> Preparation:
+    """Raises FrameError."""
+    return Preparation(
+        grader=_decode_grader(_object(message, "grader")),
+        limits=_decode_limits(_object(message, "limits")),
+        isolation=_isolation(message),
+        runtime=_optional(message, "runtime", _text),
+    )
+
+
 def encode_result(result: RunResult) -> dict[str, Any]:
     return {
         "reason": result.reason.value,
-        "reports": [asdict(report) for report in result.reports],
+        "reports": [_encode_report(report) for report in result.reports],
         "declared_max": result.declared_max,
         "detail": result.detail,
         "notice": result.notice,
@@ -107,13 +139,13 @@ def decode_description(message: Message) -> BackendDescription:
 
 def _encode_grader(grader: GraderSource) -> dict[str, str]:
     if isinstance(grader, DirectoryGrader):
-        return {"directory": str(grader.path)}
+        return {"directory": str(grader.path), "base": grader.base}
     return {"image": grader.image}
 
 
 def _decode_grader(message: Message) -> GraderSource:
     if "directory" in message:
-        return DirectoryGrader(path=Path(_text(message, "directory")))
+        return DirectoryGrader(path=Path(_text(message, "directory")), base=_text(message, "base"))
     return ImageGrader(image=_text(message, "image"))
 
 
@@ -128,17 +160,58 @@ def _decode_limits(message: Message) -> Limits:
     return Limits(**values)
 
 
+def _decode_test(message: Message) -> DeclaredTest:
+    return DeclaredTest(
+        test_id=_text(message, "test_id"),
+        title=_text(message, "title"),
+        max_score=_number(message, "max_score"),
+        visible=_truth(message, "visible"),
+    )
+
+
+def _encode_report(report: TestReport) -> dict[str, Any]:
+    pictures = [
+        {"label": picture.label, "data": pack_bytes(picture.data)} for picture in report.pictures
+    ]
+    return asdict(report) | {"pictures": pictures}
+
+
 def _decode_report(message: Message) -> TestReport:
-    expected = message.get("expected")
     return TestReport(
         test_id=_text(message, "test_id"),
         title=_text(message, "title"),
         score=_number(message, "score"),
         max_score=_number(message, "max_score"),
         visible=_truth(message, "visible"),
+        status=_status(message),
         output=_text(message, "output"),
-        expected=None if expected is None else _text(message, "expected"),
+        expected=_optional(message, "expected", _text),
+        actual=_optional(message, "actual", _text),
+        html=_optional(message, "html", _text),
+        pictures=_each(message, "pictures", _decode_picture),
+        duration_ms=_optional(message, "duration_ms", _number),
     )
+
+
+def _decode_picture(message: Message) -> Picture:
+    try:
+        return Picture(label=_text(message, "label"), data=unpack_bytes(message.get("data")))
+    except NotBase64 as error:
+        raise FrameError(f"picture: {error}") from error
+
+
+def _status(message: Message) -> TestStatus | None:
+    try:
+        return _optional(message, "status", lambda m, key: TestStatus(_text(m, key)))
+    except ValueError as error:
+        raise FrameError(str(error)) from error
+
+
+def _isolation(message: Message) -> Isolation | None:
+    try:
+        return _optional(message, "isolation", lambda m, key: Isolation(_text(m, key)))
+    except ValueError as error:
+        raise FrameError(str(error)) from error
 
 
 def _reason(text: str) -> ExitReason:
@@ -146,6 +219,10 @@ def _reason(text: str) -> ExitReason:
         return ExitReason(text)
     except ValueError as error:
         raise FrameError(f"unknown exit reason {text!r}") from error
+
+
+def _optional(message: Message, key: str, read: Callable[[Message, str], T]) -> T | None:
+    return None if message.get(key) is None else read(message, key)
 
 
 def _text(message: Message, key: str) -> str:

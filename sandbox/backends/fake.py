@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from sandbox.backend import BackendDescription, BackendHealth, SandboxBackend
 from sandbox.errors import SandboxError
-from sandbox.run import ExitReason, RunRequest, RunResult, TestReport
+from sandbox.run import ExitReason, Preparation, RunRequest, RunResult, TestReport
 
 Answer = RunResult | SandboxError
 Script = Iterable[Answer] | Callable[[RunRequest], Answer]
@@ -21,6 +21,7 @@ class FakeBackend(SandboxBackend):
 
     def __init__(self, script: Script = (), *, problems: tuple[str, ...] = ()) -> None:
         self.requests: list[RunRequest] = []
+        self.prepared: list[Preparation] = []
         self.reaped = 0
         self.closed = False
         self._answer = script if callable(script) else _one_by_one(script)
@@ -32,6 +33,9 @@ class FakeBackend(SandboxBackend):
         if isinstance(answer, SandboxError):
             raise answer
         return answer
+
+    def prepare(self, preparation: Preparation) -> None:
+        self.prepared.append(preparation)
 
     def check(self) -> BackendHealth:
         return BackendHealth(healthy=not self._problems, problems=self._problems)
