@@ -3,6 +3,7 @@
 
 VENV_PYTHON := .venv/bin/python
 SETUP_DONE := .venv/.setup-done
+SUPERVISOR := sandbox/supervisor/bin/xq
 
 .PHONY: help setup demo run test check bench services lock
 .DEFAULT_GOAL := help
@@ -10,10 +11,14 @@ SETUP_DONE := .venv/.setup-done
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(SETUP_DONE) ## Make .venv/ with the locked dependencies, and install missing system packages
+setup: $(SETUP_DONE) $(SUPERVISOR) ## Make .venv/ with the locked dependencies, and install missing system packages
 
 $(SETUP_DONE): requirements.lock pyproject.toml scripts/setup.sh
 	@scripts/setup.sh
+	@touch $@
+
+$(SUPERVISOR): sandbox/supervisor/build.sh $(wildcard sandbox/supervisor/*.[ch])
+	@scripts/supervisor.sh
 	@touch $@
 
 demo: setup ## Grade three submissions from a stand-in LMS with the whole product, and check the grades

@@ -1,7 +1,6 @@
 """Who grades what: the queue, its grader and the limits of one run.
 
-Filled from flags or workers.toml; later from the server, which is why the server it comes from
-is not part of it.
+Filled from flags or workers.toml, or for each submission from what its server says (`published`).
 """
 
 from __future__ import annotations
@@ -11,7 +10,14 @@ from pathlib import Path
 
 from grader_worker.errors import SettingsError
 from grader_worker.server_account import ServerAccount
-from sandbox.run import DirectoryGrader, GraderSource, ImageGrader, Limits
+from sandbox.run import (
+    DeclaredTest,
+    DirectoryGrader,
+    GraderSource,
+    ImageGrader,
+    Isolation,
+    Limits,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,14 +27,33 @@ class Assignment:
     queue: str
     grader: GraderSource
     limits: Limits = field(default_factory=Limits)
+    isolation: Isolation | None = None
+    """None is the backend's own default."""
+    runtime: str | None = None
+    """Container runtime; None is the engine's default."""
+    tests: tuple[DeclaredTest, ...] | None = None
+    """From the grader's manifest; None when it announces its tests itself."""
+    lms_points: float | None = None
+    """Score of everything right; None sends 0 to 1."""
+    legacy_reason: str = ""
+    """Why somebody accepted grades that learners can forge."""
+
+    def __post_init__(self) -> None:
+        if self.isolation is Isolation.NONE and not self.legacy_reason.strip():
+            raise SettingsError(
+                f'queue {self.queue!r}: isolation "none" lets learners forge their grades;'
+                " if that is accepted, say why in legacy_reason"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedQueue:
-    """An assignment, where its submissions come from, and how many are graded at once."""
+    """A queue, where it is, what grades it, and how many submissions are graded at once."""
 
     account: ServerAccount
-    assignment: Assignment
+    name: str
+    assignment: Assignment | None
+    """None for the graders that course teams publish on the server."""
     concurrency: int = 1
 
 

@@ -8,7 +8,7 @@ the collaborator it is given, and reports nothing to anyone.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import uuid4
@@ -16,11 +16,11 @@ from uuid import uuid4
 from grader_worker.assignment import Assignment
 from grader_worker.errors import FilesUnavailable, SubmissionUnusable
 from grader_worker.lease import Lease
-from grader_worker.reply import NoGrade, build_reply
 from grader_worker.submission import parse_submission, sandbox_job
+from graders.reply import NoGrade, build_reply, result_record
 from sandbox.backend import BackendHealth
 from sandbox.errors import GraderNotUsable, SandboxUnavailable
-from sandbox.run import ExitReason, RunRequest, RunResult
+from sandbox.run import ExitReason, Preparation, RunRequest, RunResult
 
 LOG_CHARS = 2000
 
@@ -36,10 +36,16 @@ class Sandbox(Protocol):
         """Never raises."""
         ...
 
+    def prepare(self, preparation: Preparation) -> None:
+        """Raises SandboxUnavailable, GraderNotUsable."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graded:
     reply: str = field(repr=False)
+    record: Mapping[str, Any] = field(repr=False, default_factory=dict)
+    """As `graders.reply.result_record` makes it; quotes learners."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +87,11 @@ def grade(
             grader=assignment.grader,
             job=job,
             limits=assignment.limits,
+            isolation=assignment.isolation,
+            runtime=assignment.runtime,
+            tests=assignment.tests,
         )
-        return outcome_of(sandbox.run(request))
+        return outcome_of(sandbox.run(request), lms_points=assignment.lms_points)
     except SubmissionUnusable as error:
         return _grader_broken(f"unusable submission: {error}")
     except GraderNotUsable as error:
@@ -93,7 +102,7 @@ def grade(
         return _platform_broken(f"sandbox: {error}", sandbox_down=True)
 
 
-def outcome_of(result: RunResult) -> Outcome:
+def outcome_of(result: RunResult, *, lms_points: float | None = None) -> Outcome:
     """Only what the sandbox calls gradable becomes a grade."""
     if result.reason is ExitReason.GRADER_FAILED:
         return GraderBroken(
@@ -101,7 +110,10 @@ def outcome_of(result: RunResult) -> Outcome:
             detail=_with_log(result.detail or "the grader failed", result),
         )
     try:
-        return Graded(reply=build_reply(result))
+        return Graded(
+            reply=build_reply(result, lms_points=lms_points),
+            record=result_record(result, lms_points=lms_points),
+        )
     except NoGrade as error:
         return GraderBroken(summary=str(error), detail=_with_log(str(error), result))
 

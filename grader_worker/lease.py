@@ -11,6 +11,16 @@ from grader_worker.errors import ServerUnreachable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NamedGrader:
+    """The published version that is to grade a lease."""
+
+    name: str
+    version: int
+    trial: int | None = None
+    """A course team's trial, which has an assignment of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
     """`header` must go back verbatim: it is the only proof that the lease is ours."""
 
@@ -20,6 +30,8 @@ class Lease:
     files_json: str = field(repr=False, default="{}")
     attempt: int | None = None
     """Only servers that put it into the header tell."""
+    grader: NamedGrader | None = None
+    """Told by our server to workers that ask."""
 
 
 def parse_lease(content: object) -> Lease:
@@ -34,6 +46,7 @@ def parse_lease(content: object) -> Lease:
         facts = _mapping(header)
         submission_id = str(facts["submission_id"])
         body = parts["xqueue_body"]
+        grader = _named_grader(facts.get("grader"))
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ServerUnreachable(f"get_submission answered something else: {error!r}") from error
     attempt = facts.get("attempt")
@@ -43,6 +56,18 @@ def parse_lease(content: object) -> Lease:
         body=body if isinstance(body, str) else json.dumps(body),
         files_json=_as_json(parts.get("xqueue_files", "{}")),
         attempt=attempt if isinstance(attempt, int) else None,
+        grader=grader,
+    )
+
+
+def _named_grader(named: object) -> NamedGrader | None:
+    if not isinstance(named, dict):
+        return None
+    trial = named.get("trial")
+    return NamedGrader(
+        name=str(named["name"]),
+        version=int(named["version"]),
+        trial=None if trial is None else int(trial),
     )
 
 

@@ -20,6 +20,7 @@ from grader_worker.jobs import serve_queue
 from grader_worker.lane_worker import LaneWorker, connect
 from grader_worker.poller import SteadyPace
 from grader_worker.polling import poll_queues
+from grader_worker.published.publications import Publications
 from grader_worker.sandbox_gate import SandboxGate
 from grader_worker.stopping import Stop, stop_on_signals
 from grader_worker.supervisor import Member, Supervisor
@@ -87,6 +88,7 @@ class SharedLogin:
 
 def run_nudged(
     served: Sequence[ServedQueue],
+    publications: Publications,
     *,
     redis_url: str,
     sandbox: Sandbox,
@@ -101,13 +103,13 @@ def run_nudged(
     gate = SandboxGate(sandbox)
     members = [
         Member(
-            name=f"rq-{queue.assignment.queue}-{number}",
-            main=partial(_work_lane, queue, redis_url, sandbox, gate),
+            name=f"rq-{queue.name}-{number}",
+            main=partial(_work_lane, queue, publications, redis_url, sandbox, gate),
         )
         for queue in served
         for number in range(queue.concurrency)
     ]
-    look = partial(_look, served, redis_url, sandbox, gate, look_every_s)
+    look = partial(_look, served, publications, redis_url, sandbox, gate, look_every_s)
     members.append(Member(name="look", main=look))
     stop = Stop()
     supervisor = Supervisor(members, stop)
@@ -115,16 +117,22 @@ def run_nudged(
     supervisor.supervise()
 
 
-def _work_lane(queue: ServedQueue, redis_url: str, sandbox: Sandbox, gate: SandboxGate) -> None:
+def _work_lane(
+    queue: ServedQueue,
+    publications: Publications,
+    redis_url: str,
+    sandbox: Sandbox,
+    gate: SandboxGate,
+) -> None:
     stop = Stop()
     login = SharedLogin(XQueueClient(queue.account))
 
     def new_grader() -> Grader:
-        return Grader(
-            login.client.sibling(), queue.assignment, sandbox=sandbox, gate=gate, sleep=stop.wait
-        )
+        client = login.client.sibling()
+        assignments = publications.assignments_of(queue, client)
+        return Grader(client, assignments, sandbox=sandbox, gate=gate, sleep=stop.wait)
 
-    name = queue.assignment.queue
+    name = queue.name
     serve_queue(name, new_grader)
     try:
         worker = LaneWorker(name, connect(redis_url), stop=stop, before_fork=login.keep_fresh)
@@ -137,6 +145,7 @@ def _work_lane(queue: ServedQueue, redis_url: str, sandbox: Sandbox, gate: Sandb
 
 def _look(
     served: Sequence[ServedQueue],
+    publications: Publications,
     redis_url: str,
     sandbox: Sandbox,
     gate: SandboxGate,
@@ -147,6 +156,7 @@ def _look(
     redis = connect(redis_url)
     poll_queues(
         served,
+        publications,
         sandbox=sandbox,
         gate=gate,
         stop=stop,
@@ -157,7 +167,7 @@ def _look(
 
 def _refuse_same_lane(served: Sequence[ServedQueue]) -> None:
     """A nudge names its queue only: of two servers on one Redis the wrong one would be asked."""
-    names = [queue.assignment.queue for queue in served]
+    names = [queue.name for queue in served]
     for name in names:
         if names.count(name) > 1:
             raise SettingsError(f"queue {name!r} of several servers can not share one Redis")

@@ -84,7 +84,7 @@ class Poller:
             return self._trouble_s("server-trouble", error, self._trouble)
         except Exception:  # noqa: BLE001 - the outermost loop of its thread
             # The lease lapses, and the server counts the attempt.
-            log_crash("turn-crashed", queue=self._grader.assignment.queue)
+            log_crash("turn-crashed", queue=self._grader.assignments.queue)
             return self._trouble.next_s()
         self._login_trouble.reset()
         if end is TurnEnd.RELEASED:
@@ -92,14 +92,15 @@ class Poller:
             return self._trouble.next_s()
         self._trouble.reset()
         was_held = self._clock() - asked_at >= PROMPT_S
-        return self._idle.pause_s() if end is TurnEnd.EMPTY and not was_held else 0.0
+        idle = end in (TurnEnd.EMPTY, TurnEnd.NOT_READY)
+        return self._idle.pause_s() if idle and not was_held else 0.0
 
     def _trouble_s(self, event: str, error: XQueueError, backoff: Backoff) -> float:
         pause_s = backoff.next_s()
         log_warning(
             event,
             server=self._grader.client.account.url,
-            queue=self._grader.assignment.queue,
+            queue=self._grader.assignments.queue,
             error=str(error),
             retry_in_s=round(pause_s, 1),
         )

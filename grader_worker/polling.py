@@ -1,4 +1,5 @@
-"""All pollers of one process: a thread for every grading at once, one stop for all."""
+"""All pollers of one process: a thread for every grading at once, one for each server with
+published graders, one stop for all."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from grader_worker.assignment import ServedQueue
 from grader_worker.event_log import log_event
 from grader_worker.grading import Sandbox
 from grader_worker.poller import IdlePace, Poller
+from grader_worker.published.publications import Publications
 from grader_worker.sandbox_gate import SandboxGate
 from grader_worker.stopping import Stop
 from grader_worker.turn import Grader, Pace
@@ -17,6 +19,7 @@ from grader_worker.xqueue_client import XQueueClient
 
 def poll_queues(
     served: Sequence[ServedQueue],
+    publications: Publications,
     *,
     sandbox: Sandbox,
     gate: SandboxGate,
@@ -29,13 +32,16 @@ def poll_queues(
     threads = [
         threading.Thread(
             target=_poll,
-            args=(queue, sandbox, gate, stop, idle(), pace),
-            name=f"poll-{queue.assignment.queue}-{number}",
+            args=(queue, publications, sandbox, gate, stop, idle(), pace),
+            name=f"poll-{queue.name}-{number}",
         )
         for queue in served
         for number in range(threads_per_queue or queue.concurrency)
     ]
-    log_event("polling", queues=[queue.assignment.queue for queue in served], threads=len(threads))
+    for keeper in publications.keepers(sandbox, stop.wait):
+        # Not waited for at the end: it may be in the middle of a long download.
+        threading.Thread(target=keeper.keep_until_stopped, name="keeper", daemon=True).start()
+    log_event("polling", queues=[queue.name for queue in served], threads=len(threads))
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -45,6 +51,7 @@ def poll_queues(
 
 def _poll(
     queue: ServedQueue,
+    publications: Publications,
     sandbox: Sandbox,
     gate: SandboxGate,
     stop: Stop,
@@ -53,7 +60,12 @@ def _poll(
 ) -> None:
     client = XQueueClient(queue.account)
     grader = Grader(
-        client, queue.assignment, sandbox=sandbox, gate=gate, pace=pace, sleep=stop.wait
+        client,
+        publications.assignments_of(queue, client),
+        sandbox=sandbox,
+        gate=gate,
+        pace=pace,
+        sleep=stop.wait,
     )
     try:
         Poller(grader, sleep=stop.wait, idle=idle).poll_until_stopped()

@@ -64,7 +64,7 @@ class SandboxGate:
         health = self._sandbox.check()
         if health.healthy:
             self._shared[0] = 1
-            log_event("sandbox-ready")
+            log_event("sandbox-ready", canary=health.canary)
         else:
-            log_warning("sandbox-not-ready", problems=list(health.problems))
+            log_warning("sandbox-not-ready", problems=list(health.problems), canary=health.canary)
         return health.healthy

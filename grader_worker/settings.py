@@ -12,9 +12,14 @@
     [[queues]]
     name = "python"
     server = "campus"
-    grader = "/srv/graders/python"            # a directory, or an image
+    grader = "/srv/graders/python"            # a directory or an image; without it, what course
+                                              # teams publish on the server
     concurrency = 2                           # optional
     limits = { wall_s = 20, pids = 32 }       # optional, see sandbox.run.Limits
+    lms_points = 10                           # optional, for an input with points="10"
+    isolation = "split-container"             # optional, see sandbox.run.Isolation
+    runtime = "runsc"                         # optional
+    legacy_reason = "..."                     # required with, and only with, isolation = "none"
 
 Relative paths are relative to the file. An unknown key is an error: a misspelt limit must not
 silently be the default.
@@ -24,16 +29,31 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from grader_worker.assignment import Assignment, ServedQueue, grader_source
+from grader_worker.assignment import Assignment, ServedQueue
 from grader_worker.errors import SettingsError
+from grader_worker.local_grader import Wishes, local_assignment
+from grader_worker.published.grader_cache import default_cache_dir
 from grader_worker.server_account import ServerAccount, read_basic_auth, read_secret
-from sandbox.run import Limits
+from sandbox.run import Isolation, Limits
+
+QUEUE_KEYS = (
+    "name",
+    "server",
+    "grader",
+    "concurrency",
+    "limits",
+    "lms_points",
+    "isolation",
+    "runtime",
+    "legacy_reason",
+)
 
 Table = Mapping[str, Any]
 T = TypeVar("T")
@@ -92,7 +112,7 @@ def _account(table: Table, where: str, here: Path) -> ServerAccount:
 def _served(
     table: Table, where: str, accounts: Mapping[str, ServerAccount], here: Path
 ) -> ServedQueue:
-    _refuse_unknown(table, ("name", "server", "grader", "concurrency", "limits"), where)
+    _refuse_unknown(table, QUEUE_KEYS, where)
     server = _required(table, "server", str, where)
     if server not in accounts:
         raise SettingsError(f"{where}: no server {server!r}{_nearest(server, accounts)}")
@@ -101,33 +121,92 @@ def _served(
         raise SettingsError(f"{where}: concurrency must be at least 1")
     return ServedQueue(
         account=accounts[server],
-        assignment=Assignment(
-            queue=_required(table, "name", str, where),
-            grader=grader_source(_required(table, "grader", str, where), relative_to=here),
-            limits=_limits(_table(table.get("limits", {}), where), f"{where}.limits"),
-        ),
+        name=_required(table, "name", str, where),
+        assignment=_assignment(table, where, here),
         concurrency=concurrency or 1,
     )
+
+
+def _assignment(table: Table, where: str, here: Path) -> Assignment | None:
+    grader = _nonempty(table, "grader", where)
+    if grader is None:
+        _refuse_without_grader(table, where)
+        return None
+    limits = table.get("limits")
+    return local_assignment(
+        _required(table, "name", str, where),
+        grader,
+        Wishes(
+            limits=None if limits is None else _limits(_table(limits, where), f"{where}.limits"),
+            isolation=_isolation(table, where),
+            runtime=_nonempty(table, "runtime", where),
+            lms_points=_lms_points(table, where),
+            legacy_reason=_legacy_reason(table, where),
+        ),
+        cache_dir=default_cache_dir(os.environ),
+        relative_to=here,
+    )
+
+
+def _refuse_without_grader(table: Table, where: str) -> None:
+    for key in ("limits", "isolation", "runtime", "lms_points", "legacy_reason"):
+        if key in table:
+            raise SettingsError(
+                f"{where}: {key} goes with a grader; published ones bring their own"
+            )
 
 
 def _limits(table: Table, where: str) -> Limits:
     known = {limit.name: limit for limit in fields(Limits)}
     _refuse_unknown(table, known, where)
     values: dict[str, Any] = {}
-    for name, value in table.items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise SettingsError(f"{where}: {name} must be a number")
-        if value <= 0 or not math.isfinite(value):
-            raise SettingsError(f"{where}: {name} must be above zero")
+    for name in table:
         whole = isinstance(known[name].default, int)
+        value = _above_zero(table, name, where)
         values[name] = int(value) if whole else float(value)
     return Limits(**values)
+
+
+def _lms_points(table: Table, where: str) -> float | None:
+    return float(_above_zero(table, "lms_points", where)) if "lms_points" in table else None
+
+
+def _above_zero(table: Table, name: str, where: str) -> float:
+    value = table[name]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise SettingsError(f"{where}: {name} must be a number")
+    if value <= 0 or not math.isfinite(value):
+        raise SettingsError(f"{where}: {name} must be above zero")
+    return value
+
+
+def _isolation(table: Table, where: str) -> Isolation | None:
+    name = _nonempty(table, "isolation", where)
+    known = {isolation.value: isolation for isolation in Isolation}
+    if name is not None and name not in known:
+        raise SettingsError(f"{where}: unknown isolation {name!r}{_nearest(name, known)}")
+    return None if name is None else known[name]
+
+
+def _legacy_reason(table: Table, where: str) -> str:
+    """`Assignment` asks for one where it is needed; elsewhere it is a mistake."""
+    reason = _nonempty(table, "legacy_reason", where)
+    if reason is not None and _isolation(table, where) is not Isolation.NONE:
+        raise SettingsError(f'{where}: legacy_reason goes with isolation = "none" only')
+    return reason or ""
+
+
+def _nonempty(table: Table, key: str, where: str) -> str | None:
+    value = _optional(table, key, str, where)
+    if value is not None and not value.strip():
+        raise SettingsError(f"{where}: {key} is empty")
+    return value
 
 
 def _refuse_twice(served: tuple[ServedQueue, ...]) -> None:
     seen: set[tuple[str, str]] = set()
     for queue in served:
-        key = (queue.account.url, queue.assignment.queue)
+        key = (queue.account.url, queue.name)
         if key in seen:
             raise SettingsError(
                 f"queue {key[1]!r} of {key[0]} is listed twice: raise its concurrency instead"

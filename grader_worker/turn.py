@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from grader_worker.assignment import Assignment
+from grader_worker.assignments import Assignments
 from grader_worker.backoff import Backoff
 from grader_worker.errors import LeaseLost, XQueueError
 from grader_worker.event_log import log_event, log_warning
@@ -20,10 +20,12 @@ from grader_worker.grading import (
     grade,
 )
 from grader_worker.lease import Lease
+from grader_worker.record import record_text
 from grader_worker.renewal import LEASE_S, RENEW_EVERY_S, Renewal, kept_alive
 from grader_worker.sandbox_gate import SandboxGate, Sleep
 from grader_worker.submitted_files import SubmittedFiles
 from grader_worker.xqueue_client import XQueueClient
+from sandbox.errors import GraderNotUsable
 
 RESULT_BOUND_S = 600.0
 """How long a grade is offered to a server that does not answer. After that it is lost to us,
@@ -33,6 +35,8 @@ FAILURE_TRIES = 3
 
 class TurnEnd(StrEnum):
     EMPTY = "empty"
+    NOT_READY = "not-ready"
+    """The queue's grader is not ready on this host: nothing was asked for."""
     REPORTED = "reported"
     """A result or a grader's failure was taken by the server."""
     RELEASED = "released"
@@ -61,7 +65,7 @@ class Grader:
     def __init__(
         self,
         client: XQueueClient,
-        assignment: Assignment,
+        assignments: Assignments,
         *,
         sandbox: Sandbox,
         gate: SandboxGate,
@@ -70,7 +74,7 @@ class Grader:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.client = client
-        self.assignment = assignment
+        self.assignments = assignments
         self.gate = gate
         self._sandbox = sandbox
         self._pace = pace or Pace()
@@ -86,10 +90,13 @@ class Grader:
         """
         if not self.gate.wait_until_open(self._sleep):
             return TurnEnd.STOPPED
+        if not self.assignments.ready():
+            return TurnEnd.NOT_READY
         lease = self.client.get_submission(
-            self.assignment.queue,
+            self.assignments.queue,
             wait_s=self._pace.wait_s if long_poll else None,
             lease_s=LEASE_S,
+            name_grader=self.assignments.asks_server,
         )
         if lease is None:
             return TurnEnd.EMPTY
@@ -102,9 +109,7 @@ class Grader:
         started_at = self._clock()
         self._log("leased", lease)
         with kept_alive(self.client, lease, every_s=self._pace.renew_every_s) as renewal:
-            outcome = grade(
-                lease, self.assignment, sandbox=self._sandbox, fetch_files=self._files.fetch
-            )
+            outcome = self._grade(lease)
             if isinstance(outcome, PlatformBroken) and outcome.sandbox_down:
                 self.gate.close(outcome.detail)
             if renewal.lost:
@@ -121,23 +126,35 @@ class Grader:
         )
         return end
 
+    def _grade(self, lease: Lease) -> Outcome:
+        try:
+            assignment = self.assignments.of(lease)
+        except GraderNotUsable as error:
+            text = f"unusable grader: {error}"
+            return GraderBroken(summary=text, detail=text)
+        except XQueueError as error:
+            text = f"assignment: {error}"
+            return PlatformBroken(summary=text, detail=text, sandbox_down=False)
+        return grade(lease, assignment, sandbox=self._sandbox, fetch_files=self._files.fetch)
+
     def _report(self, lease: Lease, outcome: Outcome, renewal: Renewal) -> TurnEnd:
         if isinstance(outcome, Graded):
-            return self._put_result(lease, outcome.reply, renewal)
+            return self._put_result(lease, outcome, renewal)
         kind = "grader" if isinstance(outcome, GraderBroken) else "platform"
         # Not `detail`: what a grader says may quote the learner's code.
         self._log(f"{kind}-broken", lease, summary=outcome.summary)
         return self._report_failure(lease, kind, outcome.detail)
 
-    def _put_result(self, lease: Lease, reply: str, renewal: Renewal) -> TurnEnd:
+    def _put_result(self, lease: Lease, graded: Graded, renewal: Renewal) -> TurnEnd:
         """Again and again: the grading was the expensive part, and the same bytes under the
         same key are taken twice as once."""
         backoff = Backoff(first_s=self._pace.retry_first_s, cap_s=self._pace.retry_cap_s)
         deadline = self._clock() + self._pace.result_bound_s
+        record = record_text(lease, graded.record)
         last_try = False
         while not renewal.lost:
             try:
-                self.client.put_result(lease, reply)
+                self.client.put_result(lease, graded.reply, record=record)
                 return TurnEnd.REPORTED
             except LeaseLost as error:
                 self._log("result-refused", lease, error=str(error))
@@ -172,7 +189,7 @@ class Grader:
     def _log(self, event: str, lease: Lease, **facts: object) -> None:
         log_event(
             event,
-            queue=self.assignment.queue,
+            queue=self.assignments.queue,
             submission=lease.submission_id,
             attempt=lease.attempt,
             **facts,

@@ -38,6 +38,15 @@ class Answer:
         return str(self.content)[:200]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiAnswer:
+    """A 2xx or 304 of `/api/v1`."""
+
+    status: int
+    body: bytes
+    etag: str | None
+
+
 class XQueueClient:
     """Raises of every request: ServerUnreachable, LoginRefused, RequestRefused."""
 
@@ -80,9 +89,16 @@ class XQueueClient:
             raise LoginRefused(answer.message)
 
     def get_submission(
-        self, queue: str, *, wait_s: int | None = None, lease_s: int | None = None
+        self,
+        queue: str,
+        *,
+        wait_s: int | None = None,
+        lease_s: int | None = None,
+        name_grader: bool = False,
     ) -> Lease | None:
         """Lease the next submission; None when the queue is empty.
+
+        `name_grader` asks which published grader is to grade it.
 
         `wait_s` is sent only where `wait` is offered, `lease_s` only where the lease can also be
         renewed: a short lease that can not be renewed would be lost while grading.
@@ -94,6 +110,8 @@ class XQueueClient:
             timeout_s += wait_s
         if lease_s and {"lease", "renew"} <= self.extensions:
             params["lease_s"] = str(lease_s)
+        if name_grader:
+            params["grader"] = "only"
         answer = self._ask("GET", "get_submission", params, read_timeout_s=timeout_s)
         if answer.ok:
             return parse_lease(answer.content)
@@ -108,9 +126,15 @@ class XQueueClient:
             fields["lease_s"] = str(lease_s)
         self._about_lease("renew_lease", fields)
 
-    def put_result(self, lease: Lease, reply: str) -> None:
-        """Raises LeaseLost, besides the usual. The same reply may be put again."""
-        self._about_lease("put_result", {"xqueue_header": lease.header, "xqueue_body": reply})
+    def put_result(self, lease: Lease, reply: str, *, record: str = "") -> None:
+        """Raises LeaseLost, besides the usual. The same reply may be put again.
+
+        `record` is what became of each test, for a server that counts them.
+        """
+        fields = {"xqueue_header": lease.header, "xqueue_body": reply}
+        if record and "record" in self.extensions:
+            fields["xqueue_record"] = record
+        self._about_lease("put_result", fields)
 
     def put_failure(self, lease: Lease, *, kind: str, detail: str) -> None:
         """Say that there is no grade and whose fault it is. Raises LeaseLost, besides the usual.
@@ -123,6 +147,46 @@ class XQueueClient:
             "detail": detail[:DETAIL_CHARS],
         }
         self._about_lease("put_failure", fields)
+
+    def api(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        if_none_match: str | None = None,
+        timeout_s: float = READ_TIMEOUT_S,
+    ) -> ApiAnswer:
+        """Ask our server's `/api/v1/` with the same account."""
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        if if_none_match is not None:
+            headers["If-None-Match"] = if_none_match
+        response = self._send_api(method, path, body, headers, timeout_s)
+        if response.status_code == 401:
+            self.login()
+            response = self._send_api(method, path, body, headers, timeout_s)
+        return _api_answer(path, response)
+
+    def _send_api(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        timeout_s: float,
+    ) -> requests.Response:
+        url = f"{self._account.url}/api/v1/{path}"
+        try:
+            return self._session.request(
+                method,
+                url,
+                data=body,
+                headers={**headers, **self._csrf_headers(url)},
+                timeout=(CONNECT_TIMEOUT_S, timeout_s),
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            raise ServerUnreachable(f"/api/v1/{path}: {error}") from error
 
     def _about_lease(self, endpoint: str, fields: Mapping[str, str]) -> None:
         answer = self._ask("POST", endpoint, fields)
@@ -209,6 +273,29 @@ def _answer(response: requests.Response) -> Answer | None:
         return Answer(ok=body["return_code"] == 0, content=body["content"])
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
+
+
+def _api_answer(path: str, response: requests.Response) -> ApiAnswer:
+    if response.status_code == 401:
+        raise LoginRefused(f"/api/v1/{path}: not signed in right after logging in")
+    if 200 <= response.status_code < 300 or response.status_code == 304:
+        return ApiAnswer(
+            status=response.status_code,
+            body=response.content,
+            etag=response.headers.get("ETag"),
+        )
+    problem = f"/api/v1/{path}: HTTP {response.status_code} {_problem_detail(response)}".rstrip()
+    if 400 <= response.status_code < 500:
+        raise RequestRefused(problem)
+    raise ServerUnreachable(problem)
+
+
+def _problem_detail(response: requests.Response) -> str:
+    """Of an RFC 9457 body."""
+    try:
+        return str(json.loads(response.content)["detail"])[:300]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return ""
 
 
 def _wants_login(response: requests.Response) -> bool:

@@ -11,8 +11,13 @@ from pathlib import Path
 import graders
 import sandbox
 
-LIBRARY = ("__init__.py", "library/*.py")
-FRAMES = ("__init__.py", "supervisor/__init__.py", "supervisor/frames.py")
+LIBRARY = ("__init__.py", "library/*.py", "library/gradelib/*.py")
+FRAMES = (
+    "__init__.py",
+    "supervisor/__init__.py",
+    "supervisor/frames.py",
+    "supervisor/light_json.py",
+)
 
 
 def library_files() -> dict[str, bytes]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from sandbox.run import Preparation, RunRequest, RunResult
 
@@ -14,6 +15,8 @@ class BackendHealth:
 
     healthy: bool
     problems: tuple[str, ...] = ()
+    canary: str = ""
+    """A sentence on the last canary, where one is kept (`grader_worker.sandboxd.canary`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +27,8 @@ class BackendDescription:
     version: str
     unenforced: tuple[str, ...] = ()
     """Sentences, one per limit or protection that is missing here."""
+    counters: Mapping[str, int] = field(default_factory=dict)
+    """Of a warm pool: `hits`, `misses`, `lost` and `waiting`."""
 
 
 class SandboxBackend(ABC):
@@ -65,6 +70,9 @@ class SandboxBackend(ABC):
         Raises:
             SandboxUnavailable: the platform cannot be asked.
         """
+
+    def settle(self) -> None:  # noqa: B027 - most backends clean up before they answer
+        """Wait until nothing is left of the runs that have ended."""
 
     def close(self) -> None:  # noqa: B027 - not every backend holds connections
         """Release connections. Runs in progress end by their own limits."""

@@ -14,7 +14,7 @@ from typing import Any
 from sandbox.errors import GraderNotUsable
 from sandbox.run import MIB
 from sandbox.supervisor.frames import pack_bytes
-from sandbox.supervisor.placing import LIBRARY_DIR
+from sandbox.supervisor.layout import LIBRARY_DIR
 
 MAX_GRADER_BYTES = 16 * MIB
 MAX_GRADER_FILES = 2000

@@ -18,7 +18,8 @@ from sandbox.run import Limits
 
 PREFIX = "xqueue-box-"
 CPU_PERIOD_US = 100_000
-EMPTYING_PATIENCE_S = 3.0
+EMPTYING_PATIENCE_S = 30.0
+"""The kernel may be long at freeing what a killed program held, as a deep tree of folders."""
 CONTROLLERS = ("memory", "pids", "cpu")
 SENTENCES = {
     "memory": "no writable memory cgroup: each process's address space is limited, not their sum, "
@@ -45,6 +46,13 @@ class BoxGroup:
     """The group of one box, as the folders that make it up."""
 
     folders: tuple[Path, ...]
+
+    def is_removed(self) -> bool:
+        """Kill what is in it and try to delete it, now."""
+        for folder in self.folders:
+            if not _removed(folder):
+                _kill_members(folder)
+        return not any(folder.exists() for folder in self.folders)
 
     def remove(self) -> None:
         """Kill what is in it and delete it. Raises SandboxUnavailable when it stays."""

@@ -2,33 +2,56 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
+import logging
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from sandbox.backend import BackendDescription, SandboxBackend
 from sandbox.backends.docker import GRADER_BASE_IMAGE
-from sandbox.conformance import CaseOutcome, CaseResult, run_conformance
-from sandbox.conformance_cases import CASES
+from sandbox.checking import SUITES, try_suite
+from sandbox.conformance import CaseOutcome, CaseResult
+from sandbox.conformance_cases import CASES as PROMISES
+from sandbox.conformance_report import (
+    HostFacts,
+    Report,
+    as_json,
+    as_line,
+    as_text,
+    facts_of_engine,
+    facts_of_this_host,
+)
 from sandbox.factory import BackendName, open_backend
+from sandbox.hostile.engines import engine_of
+from sandbox.hostile.table import CASES as ATTACKS
+from sandbox.probe.aimed import AimedBackend
+from sandbox.run import Isolation
 
 EXIT_CASE_FAILED = 1
 EXIT_UNUSABLE = 2
-MARKS = {
-    CaseOutcome.PASSED: "ok      ",
-    CaseOutcome.FAILED: "FAILED  ",
-    CaseOutcome.NOT_ENFORCED: "missing ",
-}
+ALL = "all"
+ISOLATIONS = tuple(isolation.value for isolation in Isolation if isolation is not Isolation.NONE)
+NAMES = {*(case.name for case in PROMISES), *(case.name for case in ATTACKS)}
 
 
 @click.command()
 @click.option(
     "--backend", "name", type=click.Choice([name.value for name in BackendName]), required=True
 )
+@click.option(
+    "--suite",
+    type=click.Choice([*SUITES, ALL]),
+    default="conformance",
+    show_default=True,
+    help="What to try; `hostile` takes a minute or two.",
+)
+@click.option("--isolation", type=click.Choice(ISOLATIONS), help="[the backend's own]")
+@click.option("--runtime", help="Container runtime, as `runsc`; only for docker.")
 @click.option(
     "--image",
     default=GRADER_BASE_IMAGE,
@@ -38,74 +61,91 @@ MARKS = {
 @click.option(
     "--report",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the results to this file as JSON.",
+    help="Write the report to this file as JSON.",
 )
 @click.option(
     "--case",
     "wanted",
     multiple=True,
-    type=click.Choice([case.name for case in CASES]),
-    help="Only this case; may be given again.",
+    metavar="NAME",
+    help="Only this case of the suites; may be given again.",
 )
-def main(name: str, image: str, report: Path | None, wanted: tuple[str, ...]) -> None:
-    """Run the conformance suite on this host.
+@click.option("--at-once", type=click.IntRange(1), help="Cases at a time [number of cores].")
+def main(
+    name: str,
+    suite: str,
+    isolation: str | None,
+    runtime: str | None,
+    image: str,
+    report: Path | None,
+    wanted: tuple[str, ...],
+    at_once: int | None,
+) -> None:
+    """Try on this very host what its sandbox promises.
 
-    Ends with 0 when every case passed, 1 when one failed, 2 when the backend cannot be used.
+    Ends with 0 when every case passed or deviates in a way that is known, 1 when one failed or
+    something was left behind, 2 when the backend cannot be used or asked for.
     """
-    cases = [case for case in CASES if not wanted or case.name in wanted]
-    backend = open_backend(name, base_image=image)
+    unknown = sorted(set(wanted) - NAMES)
+    if unknown:
+        raise click.UsageError(f"no case is named {', '.join(unknown)}")
+    chosen = Isolation(isolation) if isolation else None
     try:
-        _require_usable(backend)
-        results = [_shown(result) for result in run_conformance(backend, cases)]
-        description = backend.describe()
-    finally:
-        backend.close()
-    _summarize(results, description)
-    if report is not None:
-        report.write_text(_as_json(results, description))
-    if any(result.outcome is CaseOutcome.FAILED for result in results):
+        engine = engine_of(BackendName(name), chosen, runtime)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    logging.getLogger("sandbox").addHandler(logging.NullHandler())
+
+    def opened() -> SandboxBackend:
+        backend = open_backend(name, base_image=image)
+        return AimedBackend(backend, isolation=chosen, runtime=runtime)
+
+    description = _described(opened)
+    suites = SUITES if suite == ALL else (suite,)
+    made = Report(
+        made_at=datetime.now(UTC),
+        engine=engine.value,
+        host=_facts(name, runtime, image),
+        backend=description,
+        suites={
+            one: list(_shown(try_suite(one, opened, engine, wanted, at_once or _cores())))
+            for one in suites
+        },
+    )
+    _finish(made, report)
+
+
+def _cores() -> int:
+    return os.cpu_count() or 1
+
+
+def _facts(name: str, runtime: str | None, image: str) -> HostFacts:
+    is_docker = BackendName(name) is BackendName.DOCKER
+    return facts_of_engine(runtime, image) if is_docker else facts_of_this_host()
+
+
+def _described(opened: Callable[[], SandboxBackend]) -> BackendDescription:
+    """Ends the program when the backend cannot be used."""
+    with closing(opened()) as backend:
+        health = backend.check()
+        for problem in health.problems:
+            click.echo(f"the backend cannot be used: {problem}", err=True)
+        if not health.healthy:
+            sys.exit(EXIT_UNUSABLE)
+        return backend.describe()
+
+
+def _shown(results: Iterator[CaseResult]) -> Iterator[CaseResult]:
+    for result in results:
+        click.echo(as_line(result))
+        if result.outcome in (CaseOutcome.FAILED, CaseOutcome.NOT_TRIED):
+            click.echo(f"          {result.detail}")
+        yield result
+
+
+def _finish(made: Report, path: Path | None) -> None:
+    click.echo(f"\n{as_text(made)}")
+    if path is not None:
+        path.write_text(as_json(made))
+    if made.failed:
         sys.exit(EXIT_CASE_FAILED)
-
-
-def _require_usable(backend: SandboxBackend) -> None:
-    health = backend.check()
-    for problem in health.problems:
-        click.echo(f"the backend cannot be used: {problem}", err=True)
-    if not health.healthy:
-        sys.exit(EXIT_UNUSABLE)
-
-
-def _shown(result: CaseResult) -> CaseResult:
-    click.echo(
-        f"{MARKS[result.outcome]}{result.name:<24}{result.took_ms:>8.0f} ms  {result.promise}"
-    )
-    if result.outcome is CaseOutcome.FAILED:
-        click.echo(f"        instead: {result.detail}")
-    return result
-
-
-def _summarize(results: Sequence[CaseResult], description: BackendDescription) -> None:
-    passed = sum(result.outcome is CaseOutcome.PASSED for result in results)
-    click.echo(
-        f"\n{description.name} {description.version}: {passed} of {len(results)} cases passed"
-    )
-    unenforced = [*description.unenforced, *_missing(results)]
-    click.echo("NOT enforced on this host:" if unenforced else "Every limit is enforced.")
-    for sentence in unenforced:
-        click.echo(f"  - {sentence}")
-
-
-def _missing(results: Sequence[CaseResult]) -> list[str]:
-    return [
-        f"{result.name}: {result.detail}"
-        for result in results
-        if result.outcome is CaseOutcome.NOT_ENFORCED
-    ]
-
-
-def _as_json(results: Sequence[CaseResult], description: BackendDescription) -> str:
-    content = {
-        "backend": dataclasses.asdict(description),
-        "cases": [dataclasses.asdict(result) for result in results],
-    }
-    return json.dumps(content, indent=2) + "\n"

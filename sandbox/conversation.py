@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sandbox.errors import GraderNotUsable, SandboxUnavailable
-from sandbox.run import ExitReason, Limits, RunRequest, RunResult
+from sandbox.run import DeclaredTest, ExitReason, Limits, RunRequest, RunResult
 from sandbox.supervisor import frames
+from sandbox.supervisor.endings import Ending
 from sandbox.supervisor.frames import FrameDecoder, FrameError
-from sandbox.supervisor.session import Ending
 from sandbox.transcript import GraderSpokeNonsense, Transcript
 
 GRACE_S = 2.0
 """The supervisor ends a run by itself; the host waits this much longer before it kills."""
 READY_S = 20.0
+READY_BYTES = 4096
 SLACK_BYTES = 64 * 1024
 """For frames of the supervisor itself, which the grader does not pay for."""
 
@@ -36,6 +37,10 @@ class Channel(Protocol):
 
     def receive(self, timeout_s: float) -> bytes:
         """Some bytes, or none when the supervisor has gone. Raises TimeoutError."""
+
+
+RunLearner = Callable[[dict[str, Any], float], dict[str, Any]]
+"""Takes a `run` frame and the monotonic time at which the whole run ends, gives the `ran` frame."""
 
 
 class SupervisorLost(Exception):
@@ -61,18 +66,35 @@ class _End:
 
 
 class Conversation:
-    """One run. `result` may be asked for only after `hold` or after a `SupervisorLost`."""
+    """One run. `result` may be asked for only after `hold` or after a `SupervisorLost`.
+
+    With `is_ready` the supervisor has said so before (`await_ready`). With `run_learner` it only
+    holds the grader: its `run` frames are for us, and are answered with what that gives.
+    """
 
     def __init__(
-        self, channel: Channel, limits: Limits, clock: Callable[[], float] = time.monotonic
+        self,
+        channel: Channel,
+        limits: Limits,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        tests: tuple[DeclaredTest, ...] | None = None,
+        is_ready: bool = False,
+        run_learner: RunLearner | None = None,
     ) -> None:
         self._channel = channel
         self._limits = limits
         self._clock = clock
-        self._transcript = Transcript(result_bytes=limits.result_bytes)
-        self._decoder = FrameDecoder(limits.result_bytes + SLACK_BYTES)
+        self._transcript = Transcript(result_bytes=limits.result_bytes, tests=tests)
+        most = limits.result_bytes + SLACK_BYTES
+        # A `run` frame brings the files of a program, which are no part of the result.
+        self._decoder = FrameDecoder(max(most, frames.MAX_FRAME_BYTES) if run_learner else most)
+        self._run_learner = run_learner
         self._learner_active = False
-        self._ready = False
+        self._ready = is_ready
+        self._until = 0.0
+        self.has_ended = False
+        """Whether the supervisor has said how the run ended, and waits for nothing more."""
 
     def hold(self, start: bytes) -> RunResult:
         """Carry one run through.
@@ -81,16 +103,23 @@ class Conversation:
             SupervisorLost: it ended or hung; the backend may know why.
             GraderNotUsable, SandboxUnavailable: as the seam promises.
         """
-        self._await_ready()
-        try:
-            self._channel.send(start, READY_S)
-        except ConnectionError:
-            raise self._lost(silent=False) from None
-        until = self._clock() + self._limits.wall_s + GRACE_S
+        if not self._ready:
+            await_ready(self._channel, READY_S, self._clock)
+            self._ready = True
+        self._send(start, READY_S)
+        return self._listen(self._clock() + self._limits.wall_s + GRACE_S)
+
+    def listen_again(self, patience_s: float) -> RunResult:
+        """After a silence that had another cause, which is gone: as `hold`, for so much longer."""
+        return self._listen(self._clock() + patience_s)
+
+    def _listen(self, until: float) -> RunResult:
+        self._until = until
         try:
             while True:
                 frame = self._next_frame(until)
                 if frame["type"] == "ended":
+                    self.has_ended = True
                     return self._result(self._interpret(frame))
                 self._take(frame)
         except (GraderSpokeNonsense, FrameError) as error:
@@ -100,14 +129,11 @@ class Conversation:
         """The result when the learner's code took the supervisor down with it."""
         return self._result(_End(reason=ExitReason.LEARNER_LIMIT, notice=notice))
 
-    def _await_ready(self) -> None:
+    def _send(self, data: bytes, timeout_s: float) -> None:
         try:
-            frame = self._next_frame(self._clock() + READY_S)
-        except GraderSpokeNonsense as error:
-            raise SandboxUnavailable(f"the supervisor does not speak frames: {error}") from error
-        if frame["type"] != "ready":
-            raise SandboxUnavailable(f"the supervisor began with {frame['type']!r:.40}")
-        self._ready = True
+            self._channel.send(data, timeout_s)
+        except ConnectionError:
+            raise self._lost(silent=False) from None
 
     def _next_frame(self, until: float) -> dict[str, Any]:
         while True:
@@ -137,6 +163,10 @@ class Conversation:
     def _take(self, frame: dict[str, Any]) -> None:
         if frame["type"] == "learner":
             self._learner_active = bool(frame.get("active"))
+            return
+        if frame["type"] == "run" and self._run_learner is not None:
+            answer = self._run_learner(frame, self._until - GRACE_S)
+            self._send(frames.encode(answer), READY_S)
             return
         self._transcript.count_bytes(len(frames.encode(frame)))
         self._transcript.record(frame)
@@ -168,10 +198,35 @@ class Conversation:
             reason=end.reason,
             reports=self._transcript.reports,
             declared_max=self._transcript.declared_max,
+            not_run=self._transcript.not_run,
             detail=end.detail,
             notice=end.notice,
             grader_log=end.grader_log,
         )
+
+
+def await_ready(
+    channel: Channel, timeout_s: float, clock: Callable[[], float] = time.monotonic
+) -> None:
+    """Read the `ready` with which a supervisor begins, and nothing more.
+
+    Raises SupervisorLost when it ends or is silent instead, SandboxUnavailable when it says
+    something else.
+    """
+    until, said = clock() + timeout_s, FrameDecoder(READY_BYTES)
+    try:
+        while (frame := said.next_frame()) is None:
+            remaining_s = until - clock()
+            data = channel.receive(remaining_s) if remaining_s > 0 else None
+            if not data:
+                raise SupervisorLost(ready=False, learner_active=False, silent=data is None)
+            said.feed(data)
+    except TimeoutError:
+        raise SupervisorLost(ready=False, learner_active=False, silent=True) from None
+    except FrameError as error:
+        raise SandboxUnavailable(f"the supervisor does not speak frames: {error}") from error
+    if frame["type"] != "ready":
+        raise SandboxUnavailable(f"the supervisor began with {frame['type']!r:.40}")
 
 
 def start_frame(

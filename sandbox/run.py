@@ -180,6 +180,8 @@ class RunResult:
     reports: tuple[TestReport, ...]
     declared_max: float | None
     """Points of all tests the grader announced, so that an early stop still has a denominator."""
+    not_run: tuple[DeclaredTest, ...] = ()
+    """Declared tests that an early stop left without a report, in the declared order."""
     detail: str = ""
     """For the course team: what the grader said or how it died. Never shown to learners."""
     notice: str = ""
@@ -188,3 +190,5 @@ class RunResult:
     """The last bytes of the grader's own stderr, for the course team."""
     phases_ms: Mapping[str, float] = field(default_factory=dict)
     """Milliseconds by phase: `prepare`, `run`, `cleanup`."""
+    forgeable: bool = False
+    """The learner's code ran beside the grader (`Isolation.NONE`) and may have written this."""

@@ -18,7 +18,7 @@ fi
 # Below 3.11.4 Python needs packages that later ones do not: Debian 12 has 3.11.2.
 "$tools/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
     --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
-    --extra dev pyproject.toml scripts/build-requirements.in \
+    --all-extras pyproject.toml scripts/build-requirements.in \
     --output-file requirements.lock "$@"
 
 if grep -n '://' requirements.lock; then

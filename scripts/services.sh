@@ -1,6 +1,7 @@
 #!/bin/sh
-# Installs and starts Docker Engine, PostgreSQL and Redis from the distribution's packages, and
-# builds the sandbox images. What is there already is left alone, so it may run again and again.
+# Installs and starts Docker Engine, PostgreSQL and Redis from the distribution's packages, makes
+# gVisor known to Docker where the distribution has it, and builds the sandbox images. What is there
+# already is left alone, so it may run again and again.
 #
 #   services.sh               needs root; fails if a service can not be had
 #   services.sh --start-only  installs nothing and never fails: starts what is installed, if it may
@@ -9,9 +10,11 @@ cd "$(dirname "$0")/.."
 
 START_SECONDS=60
 DOCKER_LOG=/var/log/dockerd.log
+DOCKER_CONFIG_FILE=/etc/docker/daemon.json
 
 docker_answers() { docker version >/dev/null 2>&1; }
 postgres_answers() { pg_isready -q -h 127.0.0.1 2>/dev/null; }
+docker_knows_runsc() { docker info --format '{{json .Runtimes}}' 2>/dev/null | grep -q '"runsc"'; }
 redis_answers() { [ "$(redis-cli -h 127.0.0.1 ping 2>/dev/null)" = PONG ]; }
 
 has_systemd() { [ -d /run/systemd/system ]; }
@@ -23,6 +26,30 @@ start_docker() {
         # A pid file of a machine that was switched off would keep dockerd from starting.
         pidof dockerd >/dev/null || rm -f /var/run/docker.pid
         setsid dockerd >>"$DOCKER_LOG" 2>&1 </dev/null &
+    fi
+}
+
+# The platform that works everywhere, also on machines that are virtual themselves. A network of
+# its own would be one more way out; our containers have none.
+register_runsc() {
+    runsc=$(command -v runsc) || return 0
+    [ "$(id -u)" = 0 ] || return 0
+    mkdir -p "$(dirname "$DOCKER_CONFIG_FILE")"
+    python3 - "$DOCKER_CONFIG_FILE" "$runsc" <<'PYTHON'
+import json, pathlib, sys
+
+file = pathlib.Path(sys.argv[1])
+config = json.loads(file.read_text()) if file.exists() else {}
+runtime = {"path": sys.argv[2], "runtimeArgs": ["--platform=ptrace", "--network=none"]}
+if config.setdefault("runtimes", {}).setdefault("runsc", runtime) is runtime:
+    file.write_text(json.dumps(config, indent=4) + "\n")
+PYTHON
+    # A daemon that runs already reads its runtimes again on SIGHUP; its containers stay.
+    if docker_answers && ! docker_knows_runsc; then
+        pid=$(pidof dockerd) || return 0
+        # shellcheck disable=SC2086 # one pid, or several
+        kill -HUP $pid
+        wait_for "gVisor's runtime runsc" docker_knows_runsc
     fi
 }
 
@@ -66,6 +93,14 @@ ensure_docker() {
 ensure_postgres() { ensure PostgreSQL psql postgres_answers start_postgres; }
 ensure_redis() { ensure Redis redis-server redis_answers start_redis; }
 
+# The program is for the tests, which start it for themselves on loopback; the service that comes with
+# the package is switched off again unless it was there before.
+install_registry() {
+    command -v docker-registry >/dev/null && return
+    scripts/system-packages.sh docker-registry || return
+    if has_systemd; then systemctl disable --quiet --now docker-registry; fi
+}
+
 build_images() {
     deploy/docker/build.sh && return
     # No registry in reach: make the base image from the distribution's packages.
@@ -74,6 +109,7 @@ build_images() {
 }
 
 if [ "${1:-}" = --start-only ]; then
+    register_runsc || true
     ensure_postgres || true
     ensure_redis || true
     if docker_answers || ensure_docker; then
@@ -86,6 +122,10 @@ fi
 
 [ "$(id -u)" = 0 ] || { echo "Please run as root: scripts/services.sh" >&2; exit 1; }
 scripts/system-packages.sh docker.io postgresql redis-server
+# Debian has it, other distributions may not: then only `runtime: runsc` is missing.
+scripts/system-packages.sh runsc || echo "gVisor (runsc) can not be installed from here" >&2
+install_registry || echo "docker-registry can not be installed from here" >&2
+register_runsc
 ensure_postgres
 ensure_redis
 ensure_docker

@@ -14,6 +14,7 @@ command -v "$python" >/dev/null || scripts/system-packages.sh python3 python3-ve
 "$python" -c 'import ensurepip' 2>/dev/null || scripts/system-packages.sh python3-venv
 # Only the demo needs it, so a machine that can not have it still gets its .venv.
 command -v bwrap >/dev/null || scripts/system-packages.sh bubblewrap || true
+scripts/supervisor.sh
 
 # A .venv whose interpreter is gone (a system upgrade) is made anew.
 .venv/bin/python -c '' 2>/dev/null || "$python" -m venv --clear .venv

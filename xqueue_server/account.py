@@ -16,6 +16,8 @@ class Role(StrEnum):
     """May ask for the queue length, lease, renew, report and answer."""
     OPERATOR = "operator"
     """May see and repair; not a role of the wire protocol."""
+    AUTHOR = "author"
+    """May publish graders and see their faults; not a role of the wire protocol either."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

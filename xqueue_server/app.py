@@ -6,6 +6,7 @@ import time
 
 from flask import Flask
 
+from xqueue_server.choosing import Choosing
 from xqueue_server.dispatch import Dispatcher, NoDispatcher
 from xqueue_server.files.addresses import FileAddresses
 from xqueue_server.files.local import LocalFiles
@@ -14,6 +15,7 @@ from xqueue_server.sessions import Sessions
 from xqueue_server.settings import Settings
 from xqueue_server.signin import SignIn
 from xqueue_server.storage import Storage, open_storage
+from xqueue_server.web.api.routes import add_api
 from xqueue_server.web.downloads import add_downloads
 from xqueue_server.web.health import add_health
 from xqueue_server.web.routes import add_wire
@@ -28,6 +30,7 @@ def create_app(settings: Settings, storage: Storage | None = None) -> Flask:
     services = _services(settings, storage or open_storage(settings.database_url))
     app.extensions[SERVICES] = services
     add_wire(app, services)
+    add_api(app, services)
     add_downloads(app, services)
     add_health(app, services)
     return app
@@ -57,5 +60,6 @@ def _services(settings: Settings, storage: Storage) -> Services:
         ),
         lengths=QueueLengths(storage, time.monotonic),
         waiting=Waiting(storage, most=settings.threads // 2),
+        choosing=Choosing(),
         dispatcher=create_dispatcher(settings),
     )

@@ -10,7 +10,7 @@ from xqueue_server.callback import CallbackKind
 from xqueue_server.errors import Conflict
 from xqueue_server.lms_interface import give_up_body
 from xqueue_server.results import queue_callback
-from xqueue_server.storage import Storage, Transaction, submissions
+from xqueue_server.storage import Storage, Transaction, submissions, transitions
 from xqueue_server.submission import Submission, SubmissionEvent, SubmissionState
 
 
@@ -23,7 +23,7 @@ def release(storage: Storage, submission_id: int, *, actor: str) -> None:
     """
     with storage.write() as tx:
         submission = _held(tx, submission_id)
-        submissions.change(
+        transitions.change(
             tx,
             submission,
             SubmissionEvent.RELEASE,
@@ -47,8 +47,9 @@ def give_up(storage: Storage, submission_id: int, *, actor: str) -> None:
 
 def give_up_held(tx: Transaction, submission: Submission, *, actor: str) -> None:
     """The same, within the caller's transaction that has locked the row."""
-    submissions.change(tx, submission, SubmissionEvent.GIVE_UP, actor=actor)
-    queue_callback(tx, submission, CallbackKind.GIVE_UP, give_up_body())
+    transitions.change(tx, submission, SubmissionEvent.GIVE_UP, actor=actor)
+    if not submission.is_trial:
+        queue_callback(tx, submission, CallbackKind.GIVE_UP, give_up_body())
 
 
 def _held(tx: Transaction, submission_id: int) -> Submission:

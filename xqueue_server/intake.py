@@ -18,7 +18,7 @@ from xqueue_server.account import Account, Role
 from xqueue_server.errors import InvalidRequest, NotFound
 from xqueue_server.keys import digest
 from xqueue_server.settings import origin_of
-from xqueue_server.storage import Storage, Transaction, callbacks, queues, submissions
+from xqueue_server.storage import Storage, Transaction, callbacks, queues, submissions, superseding
 from xqueue_server.submission import FileReference, NewSubmission
 
 SUPERSEDE_AFTER = timedelta(seconds=5)
@@ -153,20 +153,20 @@ def accept(
 
 def _older(
     storage: Storage, key: bytes | None, made_at: datetime | None
-) -> Sequence[submissions.Superseded]:
+) -> Sequence[superseding.Superseded]:
     """What this submission retires. Looked up before it is stored, when hardly ever any is."""
     if key is None or made_at is None:
         return ()
     with storage.read() as tx:
-        return submissions.find_older(tx, key, made_at - SUPERSEDE_AFTER)
+        return superseding.find_older(tx, key, made_at - SUPERSEDE_AFTER)
 
 
 def _supersede(
-    tx: Transaction, older: Sequence[submissions.Superseded], *, by: int, account: Account
+    tx: Transaction, older: Sequence[superseding.Superseded], *, by: int, account: Account
 ) -> None:
     actor = f"account {account.name}"
     for each in older:
         if each.callback_id is None:
-            submissions.supersede(tx, each.submission_id, by=by, actor=actor)
+            superseding.supersede(tx, each.submission_id, by=by, actor=actor)
         else:
             callbacks.cancel_superseded(tx, [each.callback_id], actor=actor)

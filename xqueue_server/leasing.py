@@ -6,22 +6,42 @@ time, and an ended lease's key is still known (see `results`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 
 from xqueue_server.account import Account, Role
 from xqueue_server.errors import InvalidRequest, NotFound, WrongKey
+from xqueue_server.fault import MAX_DETAIL_CHARS, FaultKind
+from xqueue_server.grader import GraderChoice, NoSuchGrader
 from xqueue_server.instant import micros
 from xqueue_server.keys import key_hash
 from xqueue_server.queue import Queue
-from xqueue_server.storage import Storage, Transaction, leases, queues, submissions
-from xqueue_server.submission import HoldReason, LeasedSubmission, Submission, SubmissionEvent
+from xqueue_server.storage import (
+    Storage,
+    Transaction,
+    faults,
+    leases,
+    queues,
+    submissions,
+    transitions,
+)
+from xqueue_server.storage.leases import Claim
+from xqueue_server.submission import (
+    HoldReason,
+    LeasedSubmission,
+    Line,
+    Submission,
+    SubmissionEvent,
+)
 
 GRADERS = frozenset({Role.GRADER})
 WIRE_ROLES = frozenset({Role.LMS, Role.GRADER})
 WRONG_KEY = "Incorrect key for submission"
 SHORTEST_LEASE_S = 5
 LONGEST_BACKOFF_S = 60
-MAX_DETAIL = 4_000
+
+Choose = Callable[[Transaction, str, bytes, Claim], GraderChoice | None]
+"""(the lease's transaction, queue, hash of the lease's key, what was leased) -> its grader."""
 
 
 class FailureKind(StrEnum):
@@ -48,16 +68,20 @@ def lease(
     lease_s: float | None = None,
     request_id: str | None = None,
     is_retry: bool = False,
+    choose: Choose | None = None,
+    line: Line = Line.LEARNERS,
 ) -> LeasedSubmission | None:
     """Lease the next submission of the queue to this account; None if nothing waits.
 
     `lease_s` may shorten the queue's own term, not lengthen it. A retry (see `intake.accept`)
-    gets back the lease that its first try has taken.
+    gets back the lease that its first try has taken. `choose` (see `choosing`) says with which
+    published grader it goes out; trials always go out with one, so their lines need it.
 
     Raises: StorageUnavailable.
     """
+    choice: GraderChoice | None = None
     with storage.read() as tx:
-        is_ready = leases.has_ready(tx, queue.name)
+        is_ready = leases.has_ready(tx, queue.name, line=line)
         if not (is_ready or is_retry or leases.has_delayed_due(tx)):
             return None
     hashed = key_hash(key)
@@ -72,7 +96,10 @@ def lease(
             length_us=micros(term_s(queue, lease_s)),
             account=account.name,
             request_id=request_id,
+            line=line,
         )
+        if claim and choose:
+            choice = choose(tx, queue.name, hashed, claim)
     if claim is None:
         return None
     return LeasedSubmission(
@@ -82,6 +109,7 @@ def lease(
         lease_until=claim.lease_until,
         body=claim.body,
         files=claim.files,
+        choice=choice,
     )
 
 
@@ -141,12 +169,35 @@ def report_failure(
         submission = owned(tx, account, submission_id)
         if submission.lease_key != key_hash(key):
             raise WrongKey(WRONG_KEY)
+        if kind is FailureKind.GRADER:
+            faults.record(tx, submission, FaultKind.GRADER, detail, key_hash=key_hash(key))
         end = _end_for_platform if kind is FailureKind.PLATFORM else _end_for_grader
         end(
             tx,
             submission,
             actor=f"account {account.name}",
-            detail=detail[:MAX_DETAIL],
+            detail=detail[:MAX_DETAIL_CHARS],
+            request_id=request_id,
+        )
+
+
+def hold_for_choice(
+    storage: Storage, account: Account, leased: LeasedSubmission, *, request_id: str | None = None
+) -> None:
+    """Hold what was leased, because it asks for a grader that can not be handed out."""
+    assert isinstance(leased.choice, NoSuchGrader)
+    hashed = key_hash(leased.key)
+    with storage.write() as tx:
+        submission = submissions.get_locked(tx, leased.submission_id)
+        if submission.lease_key != hashed:  # a retry: the first try has done it
+            return
+        detail = leased.choice.detail
+        faults.record(tx, submission, FaultKind.UNKNOWN_GRADER, detail, key_hash=hashed)
+        _end_for_grader(
+            tx,
+            submission,
+            actor=f"account {account.name}",
+            detail=detail,
             request_id=request_id,
         )
 
@@ -154,7 +205,7 @@ def report_failure(
 def _end_for_grader(
     tx: Transaction, submission: Submission, *, actor: str, detail: str, request_id: str | None
 ) -> None:
-    submissions.change(
+    transitions.change(
         tx,
         submission,
         SubmissionEvent.GRADER_FAILURE,
@@ -172,7 +223,7 @@ def _end_for_platform(
     failures = submission.platform_failures + 1
     queue = queues.find(tx, submission.queue) or Queue(name=submission.queue)
     if failures >= queue.max_platform_failures:
-        submissions.change(
+        transitions.change(
             tx,
             submission,
             SubmissionEvent.PLATFORM_EXHAUST,
@@ -184,7 +235,7 @@ def _end_for_platform(
             held_detail=detail,
         )
         return
-    submissions.change(
+    transitions.change(
         tx,
         submission,
         SubmissionEvent.PLATFORM_FAILURE,

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from xqueue_server.storage import Storage, submissions
+from xqueue_server.storage import Storage, counting
 
 EXACT_UP_TO = 1_000
 KEPT_S = 1.0
@@ -35,7 +35,7 @@ class QueueLengths:
         if kept is not None and kept > SURELY_LONG:
             return kept
         with self._storage.read() as tx:
-            length = submissions.count_ready_up_to(tx, queue, EXACT_UP_TO + 1)
+            length = counting.count_ready_up_to(tx, queue, EXACT_UP_TO + 1)
         return length if length <= EXACT_UP_TO else self._long(queue)
 
     def _fresh(self, queue: str) -> int | None:
@@ -60,6 +60,6 @@ class QueueLengths:
         if fresh is not None:  # another thread was counting
             return fresh
         with self._storage.read() as tx:
-            value = submissions.count_ready(tx, queue)
+            value = counting.count_ready(tx, queue)
         self._counts[queue] = _Count(value, self._monotonic() + KEPT_S)
         return value

@@ -22,11 +22,22 @@ from enum import StrEnum
 from xqueue_server.account import Account
 from xqueue_server.callback import CallbackKind, NewCallback, order_key
 from xqueue_server.errors import WrongKey
+from xqueue_server.fault import FaultKind
 from xqueue_server.keys import key_hash
 from xqueue_server.leasing import WRONG_KEY, owned
 from xqueue_server.lms_interface import why_refused
 from xqueue_server.settings import origin_of
-from xqueue_server.storage import Storage, Transaction, callbacks, events, leases, submissions
+from xqueue_server.storage import (
+    Storage,
+    Transaction,
+    callbacks,
+    events,
+    faults,
+    leases,
+    submissions,
+    transitions,
+    trials,
+)
 from xqueue_server.storage import results as stored
 from xqueue_server.storage.results import Disposition
 from xqueue_server.submission import HoldReason, Submission, SubmissionEvent, SubmissionState
@@ -70,6 +81,8 @@ class IncomingResult:
     key: str = field(repr=False)
     body: str = field(repr=False)
     request_id: str | None = None
+    record: str | None = field(default=None, repr=False)
+    """The worker's account of each test (see `recording`); kept for a trial's author."""
 
 
 def receive(storage: Storage, account: Account, result: IncomingResult) -> Disposition | None:
@@ -115,7 +128,7 @@ def _grade(
     if refusal:
         return _hold(tx, submission, result, by, refusal)
     result_id = _record(tx, result, Disposition.ACCEPTED, by)
-    submissions.change(
+    transitions.change(
         tx,
         submission,
         SubmissionEvent.ACCEPT,
@@ -123,6 +136,9 @@ def _grade(
         request_id=result.request_id,
         accepted_key=key_hash(result.key),
     )
+    if submission.is_trial:  # no LMS waits for it
+        trials.keep_record(tx, submission.id, result.record)
+        return Disposition.ACCEPTED
     queue_callback(tx, submission, CallbackKind.RESULT, result.body, result_id=result_id)
     return Disposition.ACCEPTED
 
@@ -131,7 +147,9 @@ def _hold(
     tx: Transaction, submission: Submission, result: IncomingResult, by: Account, refusal: str
 ) -> Disposition:
     _record(tx, result, Disposition.REJECTED, by)
-    submissions.change(
+    hashed = key_hash(result.key)
+    faults.record(tx, submission, FaultKind.INVALID_RESULT, refusal, key_hash=hashed)
+    transitions.change(
         tx,
         submission,
         SubmissionEvent.REJECT,
@@ -162,7 +180,9 @@ def _amend(
         detail=refusal,
         request_id=result.request_id,
     )
-    if not refusal:  # otherwise the good result that was accepted before stands
+    if (
+        not refusal and not submission.is_trial
+    ):  # otherwise the good result that was accepted before stands
         callbacks.cancel_unsent(tx, submission.id, actor=actor, why="amend")
         queue_callback(tx, submission, CallbackKind.RESULT, result.body, result_id=result_id)
     return disposition

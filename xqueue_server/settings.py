@@ -15,9 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from xqueue_server.errors import SettingsError
+from xqueue_server.grader import Ceilings
 
 MB = 1024 * 1024
 ANY_HTTPS = "https://*"
@@ -30,9 +32,30 @@ INJECTED_BY_KUBERNETES = re.compile(
 # The values may hold passwords, so that messages never repeat them.
 DATABASES = re.compile(r"(postgresql(\+\w+)?://|sqlite(\+\w+)?:///).")
 REDIS = re.compile(r"(rediss?|unix)://.")
+SMTP_SERVER = re.compile(r"(?P<host>[\w.-]+|\[[0-9a-fA-F:]+\])(:(?P<port>[1-9]\d{0,4}))?")
 DEMO_ORIGINS = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?")
 
+Choice = TypeVar("Choice", bound=StrEnum)
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class MailSecurity(StrEnum):
+    STARTTLS = "starttls"
+    TLS = "tls"
+    NONE = "none"
+    """Only for a relay on the same host or network."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailSettings:
+    """How notifications leave by SMTP."""
+
+    host: str
+    port: int
+    security: MailSecurity
+    user: str | None
+    password: str | None = field(repr=False)
+    sender: str
 
 
 class Mode(StrEnum):
@@ -61,6 +84,12 @@ class Settings:
     trusted_proxies: tuple[Network, ...]
     threads: int
     log_level: str
+    ceilings: Ceilings
+    """The most that a published grader may ask for; a queue may have its own."""
+    webhook_origins: tuple[str, ...]
+    """Where fault notifications may go although it is not public https."""
+    mail: MailSettings | None
+    """None: no e-mail can be sent."""
 
     @property
     def is_sqlite(self) -> bool:
@@ -93,6 +122,18 @@ SETTINGS: dict[str, str] = {
     "XQUEUE_FILE_URL_TTL_S": "how long a file URL handed to a grader works; default 3600",
     "XQUEUE_TRUSTED_PROXIES": "comma-separated networks whose X-Forwarded-For is believed",
     "XQUEUE_THREADS": "threads of each web process; default 16",
+    "XQUEUE_MAX_GRADER_WALL_S": "most seconds of one run of a published grader; default 120",
+    "XQUEUE_MAX_GRADER_MEMORY_BYTES": "most memory of one; default 1 GB",
+    "XQUEUE_MAX_GRADER_CPUS": "most processors of one; default 2",
+    "XQUEUE_MAX_GRADER_PIDS": "most processes of one; default 256",
+    "XQUEUE_MAX_GRADER_OUTPUT_BYTES": "most output of one execution; default 1 MB",
+    "XQUEUE_WEBHOOK_ORIGINS": "comma-separated origins of webhooks that are not public https",
+    "XQUEUE_SMTP_SERVER": "HOST or HOST:PORT (587) that takes e-mail; empty (default): none",
+    "XQUEUE_SMTP_SECURITY": "starttls (default), tls or none",
+    "XQUEUE_SMTP_USER": "user name there; empty (default): no login",
+    "XQUEUE_SMTP_PASSWORD": "its password",
+    "XQUEUE_SMTP_PASSWORD_FILE": "file that holds the same",
+    "XQUEUE_SMTP_FROM": "sender of notifications; required with XQUEUE_SMTP_SERVER",
     "XQUEUE_LOG_LEVEL": "debug, info (default), warning or error",
 }
 """Every name and what it is for; the settings page of the docs is checked against it."""
@@ -115,7 +156,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         database_url=database_url,
         secret_key=_secret_key(env, data_dir, database_url),
         public_url=_http_url(env, "XQUEUE_PUBLIC_URL", "http://127.0.0.1:8040"),
-        lms_origins=_origins(env.get("XQUEUE_LMS_ORIGINS", "")),
+        lms_origins=_origins(env, "XQUEUE_LMS_ORIGINS"),
         lms_access_file=_optional_path(env, "XQUEUE_LMS_ACCESS_FILE"),
         redis_url=_redis_url(env),
         max_body_bytes=_positive(env, "XQUEUE_MAX_BODY_BYTES", 10 * MB),
@@ -125,6 +166,9 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         trusted_proxies=_networks(env.get("XQUEUE_TRUSTED_PROXIES", "")),
         threads=_positive(env, "XQUEUE_THREADS", 16),
         log_level=_log_level(env),
+        ceilings=_ceilings(env),
+        webhook_origins=_origins(env, "XQUEUE_WEBHOOK_ORIGINS"),
+        mail=_mail(env),
     )
 
 
@@ -235,17 +279,44 @@ def _own_secret_key(path: Path) -> bytes:
     return key
 
 
-def _origins(text: str) -> tuple[str, ...]:
+def _ceilings(env: Mapping[str, str]) -> Ceilings:
+    return Ceilings(
+        wall_s=_positive(env, "XQUEUE_MAX_GRADER_WALL_S", 120),
+        memory_bytes=_positive(env, "XQUEUE_MAX_GRADER_MEMORY_BYTES", 1024 * MB),
+        cpus=_positive(env, "XQUEUE_MAX_GRADER_CPUS", 2),
+        pids=_positive(env, "XQUEUE_MAX_GRADER_PIDS", 256),
+        output_bytes=_positive(env, "XQUEUE_MAX_GRADER_OUTPUT_BYTES", MB),
+    )
+
+
+def _mail(env: Mapping[str, str]) -> MailSettings | None:
+    server, sender = env.get("XQUEUE_SMTP_SERVER"), env.get("XQUEUE_SMTP_FROM") or ""
+    if not server:
+        return None
+    found = SMTP_SERVER.fullmatch(server)
+    if not found:
+        raise SettingsError("XQUEUE_SMTP_SERVER must be like mail.example.org:587")
+    if "@" not in sender or not sender.isprintable():
+        raise SettingsError("XQUEUE_SMTP_FROM must be an address like xqueue@example.org")
+    return MailSettings(
+        host=found["host"].strip("[]"),
+        port=int(found["port"] or 587),
+        security=_choice(env, "XQUEUE_SMTP_SECURITY", MailSecurity, MailSecurity.STARTTLS),
+        user=env.get("XQUEUE_SMTP_USER") or None,
+        password=_secret(env, "XQUEUE_SMTP_PASSWORD"),
+        sender=sender,
+    )
+
+
+def _origins(env: Mapping[str, str], name: str) -> tuple[str, ...]:
     found = []
-    for entry in filter(None, (part.strip() for part in text.split(","))):
+    for entry in filter(None, (part.strip() for part in env.get(name, "").split(","))):
         if entry == ANY_HTTPS:
             found.append(entry)
             continue
         origin = origin_of(entry)
         if origin is None or urlsplit(entry).path.strip("/"):
-            raise SettingsError(
-                f"XQUEUE_LMS_ORIGINS: {entry!r} is not an origin like https://lms.example.org"
-            )
+            raise SettingsError(f"{name}: {entry!r} is not an origin like https://lms.example.org")
         found.append(origin)
     return tuple(found)
 
@@ -278,7 +349,7 @@ def _optional_path(env: Mapping[str, str], name: str) -> Path | None:
     return Path(value).absolute() if value else None
 
 
-def _choice(env: Mapping[str, str], name: str, kind: type[Mode], default: Mode) -> Mode:
+def _choice(env: Mapping[str, str], name: str, kind: type[Choice], default: Choice) -> Choice:
     text = env.get(name)
     if not text:
         return default

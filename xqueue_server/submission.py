@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from xqueue_server.grader import GraderChoice
+
 
 class SubmissionState(StrEnum):
     QUEUED = "queued"
@@ -74,6 +76,21 @@ TRANSITIONS: dict[tuple[SubmissionState | None, SubmissionEvent], SubmissionStat
 GRADED is final here: an amended result replaces the callback, not the state.
 """
 
+TRIAL_PRIORITY = -1000
+"""Of trials (see `trial`), and of nothing else: after all work of learners, and told by it."""
+
+
+class Line(StrEnum):
+    """Which of a queue's waiting submissions somebody may be handed."""
+
+    LEARNERS = "learners"
+    """What every XQueue client gets."""
+    ALL = "all"
+    """Trials too, after the learners' work."""
+    TRIALS = "trials"
+    """For a worker that has no grader for the learners' work."""
+
+
 UNFINISHED = (_S.QUEUED, _S.LEASED, _S.HELD)
 ENDED = (_S.GRADED, _S.SUPERSEDED, _S.GIVEN_UP)
 
@@ -132,6 +149,8 @@ class LeasedSubmission:
     lease_until: datetime
     body: str = field(repr=False)
     files: tuple[FileReference, ...]
+    choice: GraderChoice | None = None
+    """None: nobody asked, or the queue has no published grader."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,3 +179,7 @@ class Submission:
     held_detail: str | None
     held_at: datetime | None
     ended_at: datetime | None
+
+    @property
+    def is_trial(self) -> bool:
+        return self.priority == TRIAL_PRIORITY

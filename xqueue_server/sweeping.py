@@ -7,9 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from xqueue_server.fault import FaultKind
 from xqueue_server.holding import give_up_held
 from xqueue_server.queue import Queue
-from xqueue_server.storage import Storage, Transaction, leases, queues, submissions
+from xqueue_server.storage import (
+    Storage,
+    Transaction,
+    faults,
+    holds,
+    leases,
+    queues,
+    submissions,
+    transitions,
+)
 from xqueue_server.submission import HoldReason, Submission, SubmissionEvent
 
 ACTOR = "sweeper"
@@ -64,17 +74,19 @@ def _expire(tx: Transaction, submission: Submission) -> bool:
     """True if it went back to its queue, False if it is held now."""
     queue = queues.find(tx, submission.queue) or Queue(name=submission.queue)
     if submission.attempt < queue.max_attempts:
-        submissions.change(
+        transitions.change(
             tx, submission, SubmissionEvent.EXPIRE, actor=ACTOR, attempt=submission.attempt + 1
         )
         return True
-    submissions.change(
+    detail = f"{submission.attempt} leases expired without a result"
+    faults.record(tx, submission, FaultKind.ATTEMPTS, detail, key_hash=submission.lease_key)
+    transitions.change(
         tx,
         submission,
         SubmissionEvent.EXHAUST,
         actor=ACTOR,
         held_reason=HoldReason.ATTEMPTS,
-        held_detail=f"{submission.attempt} leases expired without a result",
+        held_detail=detail,
     )
     return False
 
@@ -91,10 +103,10 @@ def _give_up_old_holds(storage: Storage) -> int:
     given_up = 0
     while True:
         with storage.read() as tx:
-            if not submissions.has_hold_to_end(tx):
+            if not holds.has_hold_to_end(tx):
                 return given_up
         with storage.write() as tx:
-            ids = submissions.lock_holds_to_end(tx, BATCH)
+            ids = holds.lock_holds_to_end(tx, BATCH)
             for submission_id in ids:
                 give_up_held(tx, submissions.get_locked(tx, submission_id), actor=ACTOR)
         if not ids:

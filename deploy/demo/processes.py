@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MODULES = {
     "xqueue-server": "xqueue_server.cli.main",
     "grader-worker": "grader_worker.cli.main",
+    "graders": "graders.cli.main",
 }
 OUR_SETTINGS = ("XQUEUE_", "GRADER_WORKER_")
 STOP_GRACE_S = 2.0

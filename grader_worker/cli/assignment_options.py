@@ -10,8 +10,11 @@ from typing import Any
 
 import click
 
-from grader_worker.assignment import Assignment, ServedQueue, grader_source
+from grader_worker.assignment import Assignment, ServedQueue
 from grader_worker.errors import SettingsError
+from grader_worker.local_grader import local_assignment
+from grader_worker.published.grader_cache import default_cache_dir
+from grader_worker.published.publications import Publications
 from grader_worker.sandboxd.socket_path import SOCKET_VARIABLE, default_socket_path
 from grader_worker.server_account import ServerAccount, read_basic_auth, read_secret
 from grader_worker.settings import WorkerSettings, load_settings
@@ -36,7 +39,11 @@ _OPTIONS = (
         envvar="GRADER_WORKER_PASSWORD_FILE",
         help="File with the account's password.",
     ),
-    click.option("--grader", metavar="DIR|IMAGE", help="Grader of the queues."),
+    click.option(
+        "--grader",
+        metavar="DIR|IMAGE",
+        help="Grader of the queues [default: what course teams publish on the server].",
+    ),
     click.option("--concurrency", type=click.IntRange(1), help="Gradings at once per queue [1]."),
     click.option("--basic-auth-file", type=_FILE, help="user:password of a proxy in front."),
     click.option("--ca-bundle", type=_FILE, help="Certificates to trust for the server."),
@@ -68,6 +75,9 @@ class AssignmentFlags:
             return load_settings(self.config)
         return WorkerSettings(served=self._served())
 
+    def publications(self, settings: WorkerSettings) -> Publications:
+        return Publications(settings.served, default_cache_dir(os.environ))
+
     def socket_path(self, settings: WorkerSettings) -> Path:
         return self.socket or settings.socket or default_socket_path(os.environ)
 
@@ -85,8 +95,8 @@ class AssignmentFlags:
         return [flag for flag, value in flags.items() if value]
 
     def _served(self) -> tuple[ServedQueue, ...]:
-        if not (self.server and self.queues and self.username and self.grader):
-            raise SettingsError("give --server, --queue, --username and --grader, or --config")
+        if not (self.server and self.queues and self.username):
+            raise SettingsError("give --server, --queue and --username, or --config")
         if not self.password_file:
             raise SettingsError("give --password-file")
         account = ServerAccount(
@@ -96,15 +106,20 @@ class AssignmentFlags:
             basic_auth=read_basic_auth(self.basic_auth_file) if self.basic_auth_file else None,
             ca_bundle=self.ca_bundle,
         )
-        grader = grader_source(self.grader)
         return tuple(
             ServedQueue(
                 account=account,
-                assignment=Assignment(queue=queue, grader=grader),
+                name=queue,
+                assignment=self._assignment(queue),
                 concurrency=self.concurrency or 1,
             )
             for queue in dict.fromkeys(self.queues)
         )
+
+    def _assignment(self, queue: str) -> Assignment | None:
+        if self.grader is None:
+            return None
+        return local_assignment(queue, self.grader, cache_dir=default_cache_dir(os.environ))
 
 
 def assignment_options(command: Callable[..., None]) -> Callable[..., None]:

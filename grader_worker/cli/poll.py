@@ -21,4 +21,7 @@ def poll(flags: AssignmentFlags) -> None:
     stop = Stop()
     stop_on_signals(stop)
     sandbox = SandboxdClient(flags.socket_path(settings))
-    poll_queues(settings.served, sandbox=sandbox, gate=SandboxGate(sandbox), stop=stop)
+    publications = flags.publications(settings)
+    poll_queues(
+        settings.served, publications, sandbox=sandbox, gate=SandboxGate(sandbox), stop=stop
+    )

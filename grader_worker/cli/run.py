@@ -23,4 +23,5 @@ def run(flags: AssignmentFlags, redis_url: str) -> None:
     settings = flags.settings()
     configure_logging()
     sandbox = SandboxdClient(flags.socket_path(settings))
-    run_nudged(settings.served, redis_url=redis_url, sandbox=sandbox)
+    publications = flags.publications(settings)
+    run_nudged(settings.served, publications, redis_url=redis_url, sandbox=sandbox)

@@ -56,11 +56,14 @@ class SandboxDaemon:
         self._slots = ThreadPoolExecutor(concurrency, thread_name_prefix="run")
         # Apart from the runs, so that a full house can still say how it is.
         self._questions = ThreadPoolExecutor(2, thread_name_prefix="question")
+        # Apart from the questions, because an image may take minutes to become ready.
+        self._preparations = ThreadPoolExecutor(2, thread_name_prefix="prepare")
         self._connections = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self._conversations: set[threading.Thread] = set()
         self._sign_of_life_s = sign_of_life_s
         self._reap_interval_s = reap_interval_s
         self._drain_s = drain_s
+        self._logged_counters: dict[str, int] = {}
         self.stopping = Stop()
         """Set it, also from a signal handler, to end `serve`."""
 
@@ -98,6 +101,7 @@ class SandboxDaemon:
             conversation.join(max(0.0, deadline - time.monotonic()))
         drained = not any(thread.is_alive() for thread in list(self._conversations))
         self._questions.shutdown(wait=False, cancel_futures=True)
+        self._preparations.shutdown(wait=False, cancel_futures=True)
         self._backend.close()
         return drained
 
@@ -139,16 +143,16 @@ class SandboxDaemon:
             request = decode_request(message)
             return self._slots.submit(self._run, request, started), started
         started.set()
-        return self._questions.submit(self._question(ask, message)), started
+        if ask == "prepare":
+            preparation = decode_preparation(message)
+            return self._preparations.submit(self._prepare, preparation), started
+        return self._questions.submit(self._question(ask)), started
 
-    def _question(self, ask: object, message: Mapping[str, Any]) -> Callable[[], Reply]:
+    def _question(self, ask: object) -> Callable[[], Reply]:
         if ask == "check":
             return lambda: encode_health(self._backend.check())
         if ask == "describe":
             return lambda: encode_description(self._backend.describe())
-        if ask == "prepare":
-            preparation = decode_preparation(message)
-            return lambda: self._prepare(preparation)
         raise FrameError(f"asked for {ask!r}")
 
     def _prepare(self, preparation: Preparation) -> Reply:
@@ -173,12 +177,20 @@ class SandboxDaemon:
                 removed = self._backend.reap()
                 if removed:
                     log_event("reaped", removed=removed)
+                self._log_counters()
             except SandboxError as error:
                 log_warning("reap-failed", error=str(error))
             except Exception:  # noqa: BLE001 - the outermost loop of its thread
                 log_crash("reap-crashed")
             if self.stopping.wait(self._reap_interval_s):
                 return
+
+    def _log_counters(self) -> None:
+        """How well the warm pool does, where there is one and something has happened."""
+        counters = dict(self._backend.describe().counters)
+        if counters != self._logged_counters:
+            self._logged_counters = counters
+            log_event("pool", **counters)
 
 
 def _ended(pending: Future[Reply], within_s: float) -> bool:

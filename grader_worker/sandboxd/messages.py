@@ -88,10 +88,12 @@ def encode_result(result: RunResult) -> dict[str, Any]:
         "reason": result.reason.value,
         "reports": [_encode_report(report) for report in result.reports],
         "declared_max": result.declared_max,
+        "not_run": [asdict(test) for test in result.not_run],
         "detail": result.detail,
         "notice": result.notice,
         "grader_log": result.grader_log,
         "phases_ms": dict(result.phases_ms),
+        "forgeable": result.forgeable,
     }
 
 
@@ -102,21 +104,29 @@ def decode_result(message: Message) -> RunResult:
         reason=_reason(_text(message, "reason")),
         reports=_each(message, "reports", _decode_report),
         declared_max=None if declared_max is None else _number(message, "declared_max"),
+        not_run=_each(message, "not_run", _decode_test),
         detail=_text(message, "detail"),
         notice=_text(message, "notice"),
         grader_log=_text(message, "grader_log"),
         phases_ms=_object(message, "phases_ms"),
+        forgeable=_truth(message, "forgeable"),
     )
 
 
 def encode_health(health: BackendHealth) -> dict[str, Any]:
-    return {"healthy": health.healthy, "problems": list(health.problems)}
+    return {
+        "healthy": health.healthy,
+        "problems": list(health.problems),
+        "canary": health.canary,
+    }
 
 
 def decode_health(message: Message) -> BackendHealth:
     """Raises FrameError."""
     return BackendHealth(
-        healthy=_truth(message, "healthy"), problems=_each(message, "problems", str)
+        healthy=_truth(message, "healthy"),
+        problems=_each(message, "problems", str),
+        canary=str(message.get("canary", "")),
     )
 
 
@@ -125,6 +135,7 @@ def encode_description(description: BackendDescription) -> dict[str, Any]:
         "name": description.name,
         "version": description.version,
         "unenforced": list(description.unenforced),
+        "counters": dict(description.counters),
     }
 
 
@@ -134,6 +145,7 @@ def decode_description(message: Message) -> BackendDescription:
         name=_text(message, "name"),
         version=_text(message, "version"),
         unenforced=_each(message, "unenforced", str),
+        counters=_object(message, "counters"),
     )
 
 

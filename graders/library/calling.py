@@ -6,8 +6,10 @@ value and nothing more.
 
 from __future__ import annotations
 
-import json
 import os
+
+from graders.library.values import show
+from sandbox.supervisor import light_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,16 +26,34 @@ LONGEST_SOURCE_BYTES = 5 * 1024 * 1024
 
 
 class Answer:
-    """What a call came to: `value` when `problem` is None, otherwise a sentence for the learner."""
+    """What a call came to: `value` when `problem` is None, otherwise a sentence for the learner.
 
-    __slots__ = ("printed", "problem", "value")
+    `status` is None for a value, else time, memory, output or error; `error` is the name of the
+    exception's type when there was one.
+    """
+
+    __slots__ = ("error", "printed", "problem", "status", "value", "wall_ms")
 
     def __init__(
-        self, *, value: object = None, problem: str | None = None, printed: str = ""
+        self,
+        *,
+        value: object = None,
+        problem: str | None = None,
+        printed: str = "",
+        status: str | None = None,
+        error: str | None = None,
     ) -> None:
         self.value = value
         self.problem = problem
         self.printed = printed
+        self.status = status or ("error" if problem else None)
+        self.error = error
+        self.wall_ms = 0.0
+
+    @property
+    def shown(self) -> str:
+        """What it returned as a learner would write it, or what went wrong."""
+        return show(self.value) if self.problem is None else self.problem
 
 
 def call_function(
@@ -44,27 +64,46 @@ def call_function(
     kwargs: Mapping[str, object] | None = None,
     *,
     wall_s: float | None = None,
+    cpu_s: float | None = None,
+    output_bytes: int | None = None,
+    memory_bytes: int | None = None,
+    files: Mapping[str, bytes] | None = None,
 ) -> Answer:
-    """Call `function(*args, **kwargs)` of `source`. Never raises for anything the learner did."""
+    """Call `function(*args, **kwargs)` of `source`, with `files` beside it.
+
+    Never raises for anything the learner did.
+    """
     if len(_json(source)) > LONGEST_SOURCE_BYTES:
         return Answer(problem="Your code is too long to be run.")
     request = {"source": source, "function": function, "args": list(args), "kwargs": kwargs or {}}
     ran = session.run(
         ["python3", "-I", DRIVER],
         stdin=_json(request),
-        files={DRIVER: _driver_source()},
+        files={**(files or {}), DRIVER: _driver_source()},
         wall_s=wall_s,
+        cpu_s=cpu_s,
+        output_bytes=output_bytes,
+        memory_bytes=memory_bytes,
+        # Called once per test: a new interpreter each time would take longer than the call.
+        zygote=True,
     )
+    answer = _answer(ran, function, wall_s or session.limits["learner_wall_s"])
+    answer.wall_ms = ran.wall_ms
+    return answer
+
+
+def _answer(ran: Ran, function: str, wall_s: float) -> Answer:
     printed = ran.stderr.decode(errors="replace")[:PRINTED_CHARS]
-    problem = _stopped(ran, wall_s or session.limits["learner_wall_s"])
+    problem = _stopped(ran, wall_s)
     if problem is not None:
-        return Answer(problem=problem, printed=printed)
+        status = "error" if ran.reason == "exited" else ran.reason
+        return Answer(problem=problem, printed=printed, status=status)
     return _read_answer(ran, function, printed)
 
 
 def _json(value: object) -> bytes:
     """Not in ASCII, which makes six bytes of an é; a lone surrogate goes as it is."""
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return light_json.dumps(value, ascii_only=False).encode("utf-8", "surrogatepass")
 
 
 def _driver_source() -> bytes:
@@ -89,7 +128,7 @@ def _stopped(ran: Ran, wall_s: float) -> str | None:
 
 def _read_answer(ran: Ran, function: str, printed: str) -> Answer:
     try:
-        answer = json.loads(ran.stdout)
+        answer = light_json.loads(ran.stdout)
     except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
@@ -100,7 +139,9 @@ def _read_answer(ran: Ran, function: str, printed: str) -> Answer:
         return Answer(
             problem=f"Your code does not define a function `{function}`.", printed=printed
         )
-    return Answer(problem=_exception(answer), printed=printed)
+    name = answer.get("error")
+    error = name if isinstance(name, str) else None
+    return Answer(problem=_exception(answer), printed=printed, error=error)
 
 
 def _exception(answer: Mapping[str, Any]) -> str:

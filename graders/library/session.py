@@ -41,13 +41,16 @@ class GraderGaveUp(Exception):
 class Job:
     """What is to be graded. `response` is the learner's text, `payload` the author's string."""
 
-    __slots__ = ("files", "payload", "response", "seed")
+    __slots__ = ("describe", "files", "payload", "response", "seed")
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
         self.response: str = fields["response"]
         self.payload: str = fields["payload"]
         self.files: dict[str, Any] = dict(fields.get("files") or {})
         self.seed: int = fields.get("seed", 0)
+        self.describe: bool = bool(fields.get("describe"))
+        """Nothing is to be graded: the course team asks which tests there are. No LMS
+        can say it."""
 
 
 class Ran:
@@ -55,18 +58,27 @@ class Ran:
 
     `reason` is `exited`, `time`, `memory` or `output`; `code` is as a shell shows it, 128 + signal
     for a program killed by one. `stdout` and `stderr` are its first bytes, up to the limit.
+    `files` are those asked for with `collect` that it left; None where the sandbox gives none.
     """
 
-    __slots__ = ("code", "reason", "stderr", "stdout", "wall_ms")
+    __slots__ = ("code", "files", "reason", "stderr", "stdout", "wall_ms")
 
     def __init__(
-        self, *, reason: str, code: int, stdout: bytes, stderr: bytes, wall_ms: float
+        self,
+        *,
+        reason: str,
+        code: int,
+        stdout: bytes,
+        stderr: bytes,
+        wall_ms: float,
+        files: dict[str, bytes] | None = None,
     ) -> None:
         self.reason = reason
         self.code = code
         self.stdout = stdout
         self.stderr = stderr
         self.wall_ms = wall_ms
+        self.files = files
 
 
 class GraderSession:
@@ -96,13 +108,28 @@ class GraderSession:
         wall_s: float | None = None,
         cpu_s: float | None = None,
         output_bytes: int | None = None,
+        memory_bytes: int | None = None,
+        collect: Sequence[str] | None = None,
+        keep: bool = False,
+        zygote: bool = False,
     ) -> Ran:
         """Run a program as the learner, in an empty folder holding only `files`.
 
         Its environment is empty, it has stdin, stdout and stderr and nothing else, and nothing it
         starts outlives the call. Limits above those of the queue are lowered to them.
+
+        `keep` leaves in the folder what the run before left there; `collect` names files to bring
+        back from it; `zygote` starts a Python program from an interpreter that is running already.
         """
-        asked = {"wall_s": wall_s, "cpu_s": cpu_s, "output_bytes": output_bytes}
+        asked = {
+            "wall_s": wall_s,
+            "cpu_s": cpu_s,
+            "output_bytes": output_bytes,
+            "memory_bytes": memory_bytes,
+            "collect": list(collect) if collect else None,
+            "keep": keep or None,
+            "zygote": zygote or None,
+        }
         write_frame(
             self._fd,
             {
@@ -120,14 +147,46 @@ class GraderSession:
             stdout=unpack_bytes(answer["stdout"]),
             stderr=unpack_bytes(answer["stderr"]),
             wall_ms=answer["wall_ms"],
+            files=_collected(answer.get("files")),
         )
 
     def report(
-        self, test_id: str, *, score: float, output: str = "", expected: str | None = None
+        self,
+        test_id: str,
+        *,
+        score: float,
+        status: str | None = None,
+        output: str = "",
+        expected: str | None = None,
+        actual: str | None = None,
+        html: str | None = None,
+        pictures: Sequence[tuple[str, bytes]] = (),
+        duration_ms: float | None = None,
     ) -> None:
-        """Say how one announced test came out. It counts from now on, whatever happens next."""
-        frame = {"type": "report", "id": test_id, "score": score, "output": output}
-        write_frame(self._fd, frame if expected is None else frame | {"expected": expected})
+        """Say how one announced test came out. It counts from now on, whatever happens next.
+
+        `status` is one of passed, partial, failed, error, time, memory, output; `pictures` are
+        labels with PNG or JPEG bytes.
+        """
+        shown = [{"label": label, "data": pack_bytes(data)} for label, data in pictures]
+        said = {
+            "status": status,
+            "output": output or None,
+            "expected": expected,
+            "actual": actual,
+            "html": html,
+            "pictures": shown or None,
+            "duration_ms": duration_ms,
+        }
+        write_frame(
+            self._fd,
+            {
+                "type": "report",
+                "id": test_id,
+                "score": score,
+                **{name: value for name, value in said.items() if value is not None},
+            },
+        )
 
     def done(self) -> None:
         """Every test has been reported. Nothing said after this is heard."""
@@ -145,6 +204,12 @@ class GraderSession:
         if frame is None:
             raise SupervisorGone
         return frame
+
+
+def _collected(files: Mapping[str, str] | None) -> dict[str, bytes] | None:
+    if files is None:
+        return None
+    return {name: unpack_bytes(content) for name, content in files.items()}
 
 
 def grade_with(grade: Callable[[GraderSession], None]) -> None:

@@ -15,6 +15,23 @@ BRACKETS = {"$tuple": "({})", "$set": "{{{}}}", "$frozenset": "frozenset({{{}}})
 LONGEST_SHOWN = 500
 
 
+def as_tagged(value: object) -> object:
+    """The JSON form of a value an author wrote. What is in tagged form already stays as it is."""
+    if isinstance(value, list):
+        return [as_tagged(item) for item in value]
+    if isinstance(value, dict):
+        if all(isinstance(key, str) for key in value):
+            return {key: as_tagged(item) for key, item in value.items()}
+        return {"$dict": [[as_tagged(key), as_tagged(item)] for key, item in value.items()]}
+    if isinstance(value, tuple | set | frozenset):
+        return {f"${type(value).__name__}": [as_tagged(item) for item in value]}
+    if isinstance(value, complex):
+        return {"$complex": [value.real, value.imag]}
+    if isinstance(value, bytes):
+        return {"$bytes": list(value)}
+    return value
+
+
 def tagged(value: object) -> tuple[str, object]:
     """The tag and the content of a tagged object; an empty tag for everything else."""
     if isinstance(value, dict) and len(value) == 1:

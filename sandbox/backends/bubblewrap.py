@@ -12,40 +12,33 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
-import sandbox
 from sandbox import owner
 from sandbox.backend import BackendDescription, BackendHealth, SandboxBackend
+from sandbox.boxes import BoxOwners, BoxPrograms, box_isolation, forbids_user_namespaces
 from sandbox.bundle import read_grader
-from sandbox.cgroups import CgroupParents, find_parents, leftover_groups, make_group
+from sandbox.cgroups import BoxGroup, CgroupParents, find_parents, leftover_groups, make_group
 from sandbox.conversation import MEMORY_NOTICE, Conversation, SupervisorLost, start_frame
 from sandbox.errors import GraderNotUsable, SandboxUnavailable
 from sandbox.probe.script import try_a_trivial_run
+from sandbox.remains import RemainsOfRuns
 from sandbox.run import DirectoryGrader, RunRequest, RunResult
-from sandbox.supervisor.by_box import BOX_OVERHEAD_PIDS
-from sandbox.supervisor.frames import pack_bytes
+from sandbox.supervisor.layout import BOX_OVERHEAD_PIDS, XQ
 from sandbox.uids import pick_unused_uids
 
-PACKAGE_PARENT = Path(sandbox.__file__).parent.parent
-PLACER = Path(sandbox.__file__).parent / "supervisor" / "placing.py"
+SYSTEM_FOLDERS = ("bin", "lib", "lib64")
 SYSTEM_PYTHON = Path("/usr/bin/python3")
-SUPERVISOR = (
-    "import sys; sys.path.insert(0, sys.argv.pop()); "
-    "from sandbox.supervisor.session import main; main()"
-)
 PROBE_S = 10.0
-EXIT_S = 8.0
-"""How long a supervisor may take to kill its boxes once the run is over."""
 STDERR_BYTES = 4096
 
 ALWAYS_UNENFORCED = (
-    "no system call filter of our own: io_uring and AF_VSOCK sockets are reachable from a box",
     "the number of files in a box's scratch space is not limited, only their size",
 )
 
@@ -54,16 +47,9 @@ ALWAYS_UNENFORCED = (
 class BubblewrapHost:
     """What this host offers, found out once."""
 
-    bwrap: str
+    programs: BoxPrograms
     version: str
-    python: Path
     is_root: bool
-    can_disable_userns: bool
-
-    @property
-    def python_prefix(self) -> Path:
-        """What a box needs of an interpreter outside of /usr."""
-        return self.python.parent.parent
 
 
 class BubblewrapBackend(SandboxBackend):
@@ -79,6 +65,7 @@ class BubblewrapBackend(SandboxBackend):
         self._library = dict(library or {})
         self._python = python
         self._bwrap = bwrap
+        self._remains = RemainsOfRuns()
 
     @cached_property
     def _host(self) -> BubblewrapHost:
@@ -92,13 +79,19 @@ class BubblewrapBackend(SandboxBackend):
         started_at = time.monotonic()
         grader = self._directory(request)
         files = read_grader(grader, self._library)
+        self._remains.require_room()
         with ExitStack() as cleanup:
-            isolation = self._prepare_boxes(request, grader, cleanup)
-            start = start_frame(request, files, isolation)
-            supervisor = cleanup.enter_context(_supervisor())
-            running_at = time.monotonic()
+            groups = self._make_groups(request, cleanup)
+            start = start_frame(request, files, self._isolation(grader, groups))
+            supervisor = _start_supervisor()
+            cleanup.pop_all()  # from here on the groups go after the supervisor
+        running_at = time.monotonic()
+        try:
             result = _hold(supervisor, request, start)
             ended_at = time.monotonic()
+        finally:
+            _dismiss(supervisor)
+            self._remains.take_over(supervisor, tuple(groups.values()))
         phases = {
             "prepare": (running_at - started_at) * 1000,
             "run": (ended_at - running_at) * 1000,
@@ -119,8 +112,10 @@ class BubblewrapBackend(SandboxBackend):
         missing = list(self._cgroup_parents.missing_limits())
         if not host.is_root:
             missing.append("not root: boxes share the worker's host uid, apart by namespaces only")
-        if not host.can_disable_userns:
-            missing.append("this bubblewrap has no --disable-userns: a box may make namespaces")
+        if not host.programs.can_disable_userns:
+            missing.append(
+                "no --disable-userns here: only the system call filter forbids namespaces in boxes"
+            )
         return BackendDescription(
             name="bubblewrap", version=host.version, unenforced=(*missing, *ALWAYS_UNENFORCED)
         )
@@ -135,34 +130,38 @@ class BubblewrapBackend(SandboxBackend):
             group.remove()
         return len(orphans)
 
+    def settle(self) -> None:
+        self._remains.settle()
+
+    def close(self) -> None:
+        self._remains.close()
+
     def _directory(self, request: RunRequest) -> Path:
         if not isinstance(request.grader, DirectoryGrader):
             raise GraderNotUsable("a grader image needs the docker backend")
         return request.grader.path
 
-    def _prepare_boxes(
-        self, request: RunRequest, grader: Path, cleanup: ExitStack
-    ) -> dict[str, Any]:
-        """What the supervisor must know to open the boxes; their groups exist from here on."""
-        host = self._host
-        grader_uid, learner_uid = pick_unused_uids(2) if host.is_root else (None, None)
+    def _make_groups(self, request: RunRequest, cleanup: ExitStack) -> dict[str, BoxGroup]:
         groups = {}
         for role in ("grader", "learner"):
             name = f"{owner.this_process()}.{request.run_id}.{role}"
             group = make_group(self._cgroup_parents, name, request.limits, BOX_OVERHEAD_PIDS)
             cleanup.callback(group.remove)
-            groups[role] = [str(folder) for folder in group.folders]
-        return {
-            "bwrap": host.bwrap,
-            "options": [*_box_options(host), *_hiding(grader.resolve(), host)],
-            "python": str(host.python),
-            "placer": pack_bytes(PLACER.read_bytes()),
-            "grader_uid": grader_uid,
-            "learner_uid": learner_uid,
-            "grader_cgroups": groups["grader"],
-            "learner_cgroups": groups["learner"],
-            "memory_is_bounded": "memory" in self._cgroup_parents.folders,
-        }
+            groups[role] = group
+        return groups
+
+    def _isolation(self, grader: Path, groups: Mapping[str, BoxGroup]) -> dict[str, Any]:
+        """What the supervisor must know to open the boxes."""
+        host = self._host
+        grader_uid, learner_uid = pick_unused_uids(2) if host.is_root else (None, None)
+        owners = BoxOwners(
+            grader_uid=grader_uid,
+            learner_uid=learner_uid,
+            grader_cgroups=tuple(map(str, groups["grader"].folders)),
+            learner_cgroups=tuple(map(str, groups["learner"].folders)),
+            memory_is_bounded="memory" in self._cgroup_parents.folders,
+        )
+        return box_isolation(host.programs, owners, hidden=grader.resolve())
 
 
 class PipeChannel:
@@ -196,12 +195,10 @@ def _ready(fd: int, event: int, timeout_s: float) -> bool:
     return bool(poll.poll(max(0, int(timeout_s * 1000) + 1)))
 
 
-@contextmanager
-def _supervisor() -> Iterator[subprocess.Popen[bytes]]:
-    """A supervisor process, gone with all its boxes when the block is left."""
+def _start_supervisor() -> subprocess.Popen[bytes]:
     try:
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", SUPERVISOR, str(PACKAGE_PARENT)],
+        return subprocess.Popen(
+            [str(XQ), "--boxes"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -210,32 +207,29 @@ def _supervisor() -> Iterator[subprocess.Popen[bytes]]:
             start_new_session=True,
         )
     except OSError as error:
-        raise SandboxUnavailable(f"the supervisor cannot be started: {error}") from error
-    with process:
-        try:
-            yield process
-        finally:
-            _dismiss(process)
+        raise SandboxUnavailable(f"the supervisor cannot be started: {error}{_advice()}") from error
+
+
+def _advice() -> str:
+    return "" if XQ.exists() else "; build it with `make setup` (sandbox/supervisor/build.sh)"
 
 
 def _dismiss(process: subprocess.Popen[bytes]) -> None:
-    """Let it end by itself, which it does once its stdin is closed; its boxes die with it."""
+    """Let it end by itself, which it does at once when its run is not over: its boxes die with it.
+    After a run it sees to it that nothing of them is left."""
     assert process.stdin is not None
     assert process.stdout is not None
     # Both: a supervisor that passes on a flood of reports waits for somebody to read them.
     process.stdout.close()
     with suppress(OSError):
         process.stdin.close()
-    try:
-        process.wait(EXIT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
 
 
 def _hold(supervisor: subprocess.Popen[bytes], request: RunRequest, start: bytes) -> RunResult:
     assert supervisor.stdin is not None
     assert supervisor.stdout is not None
-    conversation = Conversation(PipeChannel(supervisor.stdin, supervisor.stdout), request.limits)
+    channel = PipeChannel(supervisor.stdin, supervisor.stdout)
+    conversation = Conversation(channel, request.limits, tests=request.tests)
     try:
         return conversation.hold(start)
     except SupervisorLost as lost:
@@ -247,28 +241,8 @@ def _hold(supervisor: subprocess.Popen[bytes], request: RunRequest, start: bytes
         raise SandboxUnavailable(f"{lost}: {said or 'it said nothing'}") from lost
 
 
-def _box_options(host: BubblewrapHost) -> list[str]:
-    """What every box has: nothing of the host but read-only programs, and no way out."""
-    options = ["--unshare-all", "--unshare-user", "--die-with-parent", "--new-session"]
-    if host.can_disable_userns:
-        options.append("--disable-userns")
-    options += ["--cap-drop", "ALL", "--clearenv", "--hostname", "box", "--uid", "10002"]
-    options += ["--gid", "10002", "--ro-bind", "/usr", "/usr"]
-    for name in ("bin", "lib", "lib64"):
-        options += _system_folder(Path("/", name))
-    for path in ("/etc/alternatives", "/etc/ld.so.cache"):
-        options += ["--ro-bind-try", path, path]
-    if not host.python.is_relative_to("/usr"):
-        options += ["--ro-bind", str(host.python_prefix), str(host.python_prefix)]
-    return [*options, "--proc", "/proc", "--dev", "/dev"]
-
-
-def _hiding(grader: Path, host: BubblewrapHost) -> list[str]:
-    """An empty folder over a grader that lies where boxes see the host's programs."""
-    if not any(grader.is_relative_to(seen) for seen in ("/usr", host.python_prefix)):
-        return []
-    path = str(grader)
-    return ["--perms", "0000", "--size", "4096", "--tmpfs", path, "--remount-ro", path]
+def _system_folders() -> tuple[str, ...]:
+    return tuple(chain.from_iterable(_system_folder(Path("/", name)) for name in SYSTEM_FOLDERS))
 
 
 def _system_folder(path: Path) -> list[str]:
@@ -284,11 +258,15 @@ def _look_at_host(bwrap: str, python: Path | None) -> BubblewrapHost:
         raise SandboxUnavailable("bubblewrap is not installed: install the package `bubblewrap`")
     help_text = _output_of([found, "--help"])
     return BubblewrapHost(
-        bwrap=found,
+        programs=BoxPrograms(
+            bwrap=found,
+            python=_readable_python(python),
+            system_folders=_system_folders(),
+            configuration=tuple(str(path) for path in sorted(Path("/etc").glob("java-*-openjdk"))),
+            can_disable_userns="--disable-userns" in help_text,
+        ),
         version=_output_of([found, "--version"]).strip().removeprefix("bubblewrap "),
-        python=_readable_python(python),
         is_root=os.geteuid() == 0,
-        can_disable_userns="--disable-userns" in help_text,
     )
 
 
@@ -314,17 +292,3 @@ def _readable_python(asked: Path | None) -> Path:
         "no Python that every user may run: install `python3` (as /usr/bin/python3) "
         "or name one outside of private home directories"
     )
-
-
-def forbids_user_namespaces(proc_sys: Path = Path("/proc/sys")) -> str | None:
-    """The sentence for an operator whose kernel refuses user namespaces, or None."""
-    for path, closed in (
-        ("user/max_user_namespaces", "0"),
-        ("kernel/unprivileged_userns_clone", "0"),
-        ("kernel/apparmor_restrict_unprivileged_userns", "1"),
-    ):
-        with suppress(OSError):
-            if (proc_sys / path).read_text().strip() == closed:
-                setting = path.replace("/", ".")
-                return f"this host forbids user namespaces: {setting} is {closed}; change it"
-    return None

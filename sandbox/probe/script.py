@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
-from sandbox.backend import BackendHealth, SandboxBackend
+from sandbox.backend import BackendHealth
 from sandbox.errors import SandboxError
 from sandbox.run import DirectoryGrader, ExitReason, Limits, RunRequest, RunResult, TestReport
 from sandbox.supervisor.frames import unpack_bytes
@@ -23,6 +23,12 @@ TESTS: dict[str, Any] = {
 DONE: dict[str, Any] = {"do": "done"}
 
 
+class Runs(Protocol):
+    """What a trivial run needs of a backend."""
+
+    def run(self, request: RunRequest) -> RunResult: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ran:
     """One execution of the learner's program as the probe reported it."""
@@ -31,6 +37,11 @@ class Ran:
     code: int
     stdout: str
     stderr: str
+    wall_ms: float
+    files: Mapping[str, bytes]
+    """What was collected of its folder, if it is small."""
+    file_sizes: Mapping[str, int]
+    """Of all that was collected, in bytes and about."""
 
 
 def run_step(test_id: str = "t1", **frame: Any) -> dict[str, Any]:
@@ -69,10 +80,13 @@ def ran(report: TestReport) -> Ran:
         code=frame["code"],
         stdout=unpack_bytes(frame["stdout"]).decode(errors="replace"),
         stderr=unpack_bytes(frame["stderr"]).decode(errors="replace"),
+        wall_ms=frame["wall_ms"],
+        files={name: unpack_bytes(content) for name, content in frame.get("files", {}).items()},
+        file_sizes=frame.get("file_sizes", {}),
     )
 
 
-def try_a_trivial_run(backend: SandboxBackend) -> BackendHealth:
+def try_a_trivial_run(backend: Runs) -> BackendHealth:
     """One program that prints, for `check()`; never raises.
 
     Anything less (asking a version, listing containers) has answered "fine" on hosts that could

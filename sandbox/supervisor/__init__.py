@@ -1,19 +1,25 @@
 """The trusted process between a grader, a learner's code and the host that wants the result.
 
-One program for all backends: PID 1 of a container (copied into the images as `/xq/sandbox/`), or
-a child process of the worker beside two bubblewrap boxes. It lives in `sandbox`, not in
-`graders/launcher`, because the bubblewrap backend starts it itself and `sandbox` imports nobody.
+The process itself is `xq`, one static C program whose sources are beside this file (`build.sh`
+makes `bin/xq`, `xq.c` begins with its modes and frames). It is in `sandbox`, not in `graders`,
+because the bubblewrap backend starts it itself and `sandbox` imports nobody.
 
-Everything here runs with `python3 -I -S` and nothing but the standard library, and avoids
-`dataclasses`, `typing`, `enum` and `selectors` at run time: they would double its start-up time,
-which every learner waits for.
+What Python there is here is for the other ends of its frames:
 
-    frames      length-prefixed JSON, the only language spoken
-    watching    one poll loop: descriptors, ended children, deadlines
-    programs    what to start, what came of it
-    placing     puts files into place and becomes the program (also used alone, inside a box)
-    by_uid      starts programs by forking to another uid (inside a container)
-    by_box      starts programs in bubblewrap boxes (on a host)
-    executing   one run of the learner's program: feeding, capturing, limits
-    session     the conversation with the grader
+    frames      length-prefixed JSON, the only language spoken (host and grader library)
+    light_json  their JSON, imported in no time
+    endings     the words in which it says why something is over
+    layout      where things are inside containers and boxes, and where `xq` is
+    host        the pre-started Python in a container; never imported
+
+After `ready`, the host sends one frame, `start`, and reads until `ended`:
+
+    start    job, files, limits, and for boxes isolation
+    learner  active: whether the learner's code is running
+    tests, report, done, fail   of the grader, passed on unread
+    ended    how (`endings.Ending`), detail, log (base64)
+
+`--slot` then says `ready` again, or `unclean` with a `why` and ends. `--grader` hands on the
+grader's `run` frames and takes `ran` for each; `--learner` is sent `start` with `limits` alone,
+and answers each `run` with `ran`. The members of all frames are listed in `xq.c`.
 """

@@ -7,9 +7,10 @@ execute on decoding (no pickle, no marshal) is accepted.
 from __future__ import annotations
 
 import binascii
-import json
 import os
 import struct
+
+from sandbox.supervisor import light_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class FrameError(Exception):
 def encode(frame: Mapping[str, Any]) -> bytes:
     """Raises FrameError for what is nested too deeply, which decoding alone may have borne."""
     try:
-        body = json.dumps(frame, separators=(",", ":")).encode()
+        body = light_json.dumps(dict(frame)).encode()
     except RecursionError:
         raise FrameError("a frame is nested too deeply") from None
     return HEADER.pack(len(body)) + body
@@ -40,7 +41,7 @@ def encode(frame: Mapping[str, Any]) -> bytes:
 def decode_body(body: bytes) -> Frame:
     """Raises FrameError for anything but a JSON object, however it is broken."""
     try:
-        frame = json.loads(body)
+        frame = light_json.loads(body)
     except (ValueError, RecursionError) as error:
         raise FrameError(f"a frame is not JSON: {error}"[:300]) from None
     if not isinstance(frame, dict) or not isinstance(frame.get("type"), str):

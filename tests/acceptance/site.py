@@ -8,6 +8,7 @@ import secrets
 import signal
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,6 +27,19 @@ from deploy.demo.processes import (
 QUEUE = "python"
 PASSWORD = "a password with spaces, ünïcode and \U0001f511"
 START_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Author:
+    """Somebody with the kit, a token and no other access."""
+
+    url: str
+    token_file: Path
+
+    def graders(self, *arguments: str) -> str:
+        """Raises ProcessFailed."""
+        settings = {"GRADERS_SERVER": self.url, "GRADERS_TOKEN_FILE": str(self.token_file)}
+        return run_to_end(command("graders", *arguments), settings=settings)
 
 
 class Site:
@@ -91,22 +105,46 @@ class Site:
     def capa(self) -> CapaClient:
         return CapaClient(url=self.url, username="lms", password=PASSWORD)
 
+    # -- the course team -------------------------------------------------------------------------
+
+    def author(self) -> Author:
+        """With a token for the queue."""
+        self.command(
+            "account",
+            "add",
+            "author",
+            "--role",
+            "author",
+            "--queue",
+            QUEUE,
+            "--password-stdin",
+            stdin=PASSWORD,
+        )
+        token = self._directory / "author-token"
+        self.command(
+            *("token", "create", "--account", "author", "--role", "author"),
+            *("--queue", QUEUE, "--out", str(token)),
+        )
+        return Author(url=self.url, token_file=token)
+
     # -- the grading host ------------------------------------------------------------------------
 
     @property
     def socket(self) -> Path:
         return self._directory / "sandboxd.sock"
 
-    def start_sandboxd(self, backend: str) -> LongRunning:
-        arguments = ("sandboxd", "--backend", backend, "--socket", str(self.socket))
+    def start_sandboxd(self, backend: str, *options: str) -> LongRunning:
+        arguments = ("sandboxd", "--backend", backend, "--socket", str(self.socket), *options)
         sandboxd = self._start("sandboxd", command("grader-worker", *arguments))
         sandboxd.wait_until(lambda: listens_at(self.socket), START_S)
         return sandboxd
 
-    def start_worker(self, verb: str, *options: str, grader: str) -> LongRunning:
+    def start_worker(self, verb: str, *options: str, grader: str | None = None) -> LongRunning:
+        """Without a grader, what course teams publish."""
         account = ("--server", self.url, "--queue", QUEUE, "--username", "grader")
         files = ("--password-file", str(self._password_file), "--socket", str(self.socket))
-        argv = command("grader-worker", verb, *options, *account, *files, "--grader", grader)
+        given = ("--grader", grader) if grader else ()
+        argv = command("grader-worker", verb, *options, *account, *files, *given)
         return self._start("worker", argv)
 
     @property
@@ -114,7 +152,8 @@ class Site:
         return self._directory / "grader-password"
 
     def _start(self, name: str, argv: list[str]) -> LongRunning:
-        settings = self._settings if name in ("serve", "deliver") else {}
+        cache = {"GRADER_WORKER_CACHE": str(self._directory / "cache")}
+        settings = self._settings if name in ("serve", "deliver") else cache
         log_path = self._directory / f"{name}.log"
         process = LongRunning(name, argv, settings=settings, log_path=log_path)
         self._processes.append(process)

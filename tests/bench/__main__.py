@@ -1,4 +1,4 @@
-"""`make bench`: what the server does in a second, and what a request costs it.
+"""`make bench`: what the server does in a second, what a request costs it, how fast it grades.
 
 Not part of the tests. See docs/performance.md for the method.
 """
@@ -21,6 +21,7 @@ from typing import NoReturn
 from tests.bench import machine, report
 from tests.bench.campaign import QUEUES, Campaign
 from tests.bench.database import NoPostgres, check, open_database
+from tests.bench.grading import measures
 from tests.bench.phases import PHASES
 from tests.bench.result import PhaseResult
 from tests.bench.server import serving
@@ -40,21 +41,42 @@ class Options:
     markdown: Path | None
     directory: Path
     command: str
+    suites: tuple[str, ...]
 
 
 def main() -> int:
     options = _options(sys.argv[1:])
     signal.signal(signal.SIGTERM, _stop)
-    for backend in options.backends:
+    backends = options.backends if "server" in options.suites else ()
+    for backend in backends:
         check(backend)
     with _scratch(options.directory) as directory:
         facts = machine.describe(directory)
         _say("\n".join(f"{name:8} {value}" for name, value in facts.items()))
         results: list[PhaseResult] = []
-        for backend in options.backends:
+        for backend in backends:
             results += _measure(backend, options, directory, facts)
-    _publish(options, facts, results)
+        if "grading" in options.suites:
+            _measure_grading(options, directory, facts)
+    if backends:
+        _publish(options, facts, results)
     return 1 if any(r.errors or r.duplicates for r in results) else 0
+
+
+def _measure_grading(options: Options, directory: Path, facts: dict[str, str]) -> None:
+    campaign = measures.Campaign(
+        is_quick=options.is_quick, say=lambda row: _say(measures.line(row))
+    )
+    _say("\n" + "\n".join(list(measures.lines([]))))
+    campaign.run(directory)
+    _say("\n" + "\n".join(map(str, campaign.verdicts)))
+    if options.markdown:
+        report.rewrite(
+            options.markdown,
+            report.grading_section(facts, options.command, campaign),
+            begin=report.GRADING_BEGIN,
+            end=report.GRADING_END,
+        )
 
 
 def _measure(
@@ -112,6 +134,7 @@ def _options(arguments: list[str]) -> Options:
     parser.add_argument("--json", type=Path, default=Path("var/bench.json"))
     parser.add_argument("--markdown", type=Path, help="rewrite the tables of this document")
     parser.add_argument("--phases", default=",".join(names), help=f"of {','.join(names)}")
+    parser.add_argument("--suites", default="server,grading", help="of server,grading")
     parser.add_argument("--pending", help="lengths of the backlog; '-' for none")
     parser.add_argument("--directory", type=Path, default=Path("/var/tmp"))
     given = parser.parse_args(arguments)
@@ -127,6 +150,7 @@ def _options(arguments: list[str]) -> Options:
         markdown=given.markdown,
         directory=given.directory,
         command=" ".join(["python -m tests.bench", *arguments]),
+        suites=tuple(given.suites.split(",")),
     )
 
 

@@ -6,16 +6,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.bench.grading.measures import Campaign, lines
 from tests.bench.result import PhaseResult
 
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+GRADING_BEGIN, GRADING_END = "<!-- bench:grading:begin -->", "<!-- bench:grading:end -->"
 HEADINGS = ("phase", "c", "req/s", "p50 ms", "p95 ms", "CPU ms", "of it db", "client", "wrong")
 _WIDTHS = (24, 3, 9, 9, 9, 8, 9, 8, 6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aim:
-    """What issue 2 asks for, at concurrency 8."""
+    """What a phase is meant to reach, at concurrency 8."""
 
     most_cpu_ms: float | None = None
     least_per_s: float | None = None
@@ -111,14 +113,27 @@ def _backlog_lines(results: Sequence[PhaseResult]) -> Iterable[str]:
 # -- the document --------------------------------------------------------------------------------
 
 
-def rewrite(document: Path, section: str) -> None:
+def rewrite(document: Path, section: str, *, begin: str = BEGIN, end: str = END) -> None:
     """Put the section between the document's two markers. Raises: ValueError if they lack."""
     text = document.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{document} lacks the markers {BEGIN} and {END}")
-    document.write_text(f"{before}{BEGIN}\n\n{section}\n{END}{after}", encoding="utf-8")
+    before, found_begin, rest = text.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found_begin or not found_end:
+        raise ValueError(f"{document} lacks the markers {begin} and {end}")
+    document.write_text(f"{before}{begin}\n\n{section}\n{end}{after}", encoding="utf-8")
+
+
+def grading_section(machine: dict[str, str], command: str, campaign: Campaign) -> str:
+    return "\n".join(
+        [
+            f"Measured {machine['date']} with `{command}`.\n",
+            _facts(machine),
+            *lines(campaign.rows),
+            "",
+            *(f"- {verdict}" for verdict in campaign.verdicts),
+            "",
+        ]
+    )
 
 
 def section(machine: dict[str, str], command: str, results: Sequence[PhaseResult]) -> str:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from xqueue_server.callback import CallbackKind, CallbackState, NewCallback
 from xqueue_server.queue import Queue
-from xqueue_server.storage import Storage, attempts, callbacks, outbox, queues, submissions
+from xqueue_server.storage import (
+    Storage,
+    attempts,
+    callbacks,
+    outbox,
+    queues,
+    submissions,
+    transitions,
+)
 from xqueue_server.storage import results as stored_results
 from xqueue_server.storage.attempts import Ending
 from xqueue_server.storage.results import Disposition
@@ -56,7 +64,7 @@ def a_held_submission(storage: Storage, queue: str = "q") -> int:
     ):
         with storage.write() as tx:
             found = submissions.get_locked(tx, submission_id)
-            assert submissions.change(tx, found, event, actor=ACTOR, **columns)
+            assert transitions.change(tx, found, event, actor=ACTOR, **columns)
     return submission_id
 
 

@@ -21,7 +21,8 @@ SOURCES = Path(__file__).parents[2]
 READS = {"list", "show", "status", "backlog", "doctor"}
 ACTS = {
     *("add", "set", "remove", "release", "give-up", "replay", "upgrade", "serve", "deliver"),
-    *("grant", "revoke", "set-password", "enable", "disable", "import-django"),
+    *("grant", "revoke", "set-password", "enable", "disable", "import-django", "create"),
+    *("publish", "activate", "default", "limits", "allow-legacy", "forbid-legacy", "notify"),
 }
 
 

@@ -17,8 +17,8 @@ from deploy.demo.capa import (
 from deploy.demo.gradebook import InputState, InputStatus, ProblemInput, Reception
 from deploy.demo.lms import Callback, StandInLms
 from grader_worker.lease import Lease
-from grader_worker.reply import build_reply
 from grader_worker.xqueue_client import XQueueClient
+from graders.reply import build_reply
 from sandbox.backends.fake import a_result
 
 GRADE_S = 30.0

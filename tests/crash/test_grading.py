@@ -29,7 +29,7 @@ PUT = "xqueue_server.web.wire.put_result"
 RECEIVE = "xqueue_server.results.receive"
 FAIL_CALL = "xqueue_server.web.wire.put_failure"
 FAIL = "xqueue_server.leasing.report_failure"
-CHANGE = "xqueue_server.storage.submissions.change"
+CHANGE = "xqueue_server.storage.transitions.change"
 EVENT = "xqueue_server.storage.events.submission_changed"
 
 CLAIM = "xqueue_server.storage.leases.claim"

@@ -47,7 +47,7 @@ TAKEN_BUT_NOT_ANSWERED = (
 )
 ANSWERED = (after(HTTP_ANSWERED, "the answer is sent", armed_by=SUBMIT),)
 SUPERSEDING = (
-    *around("xqueue_server.storage.submissions.supersede", "the older one is retired"),
+    *around("xqueue_server.storage.superseding.supersede", "the older one is retired"),
     *around_commit(ACCEPT, "the commit of a newer submission"),
 )
 FIRST_AT = datetime(2026, 11, 21, 12, tzinfo=UTC)

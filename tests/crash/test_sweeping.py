@@ -14,7 +14,7 @@ EXPIRE = "xqueue_server.sweeping._expire_leases"
 END_BACKOFFS = "xqueue_server.sweeping._end_backoffs"
 GIVE_UP = "xqueue_server.sweeping._give_up_old_holds"
 PROMOTE = "xqueue_server.storage.leases.make_due_ready"
-CHANGE = "xqueue_server.storage.submissions.change"
+CHANGE = "xqueue_server.storage.transitions.change"
 EVENT = "xqueue_server.storage.events.submission_changed"
 
 EXPIRING = (
@@ -33,7 +33,7 @@ ENDING_A_BACKOFF = (
     *around_commit(END_BACKOFFS, "the commit of the end of a back-off"),
 )
 GIVING_UP = (
-    after("xqueue_server.storage.submissions.lock_holds_to_end", "old holds are locked"),
+    after("xqueue_server.storage.holds.lock_holds_to_end", "old holds are locked"),
     after(CHANGE, "the state is changed", within=GIVE_UP),
     *around("xqueue_server.storage.callbacks.insert", "the message is queued", within=GIVE_UP),
     *around_commit(GIVE_UP, "the commit of a give-up"),

@@ -102,7 +102,11 @@ def _server(lms: ScriptedLms) -> ThreadingHTTPServer:
             self.number = lms.connections
 
         def _any(self) -> None:
-            raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            announced = int(self.headers.get("Content-Length", 0))
+            raw = self.rfile.read(announced)
+            if len(raw) < announced:  # the sender was killed in the middle: no LMS would act on it
+                self.close_connection = True
+                return
             reply = lms.take(
                 Received(
                     method=self.command,

@@ -1,7 +1,6 @@
 """Whose fault a run's end is: what a learner does never breaks a grader or the platform."""
 
 import json
-import os
 import time
 
 import pytest
@@ -9,12 +8,9 @@ import pytest
 from sandbox.errors import GraderNotUsable
 from sandbox.probe.script import DONE, TESTS, one_run, probe_request, ran, report_step, run_step
 from sandbox.run import MAX_JOB_BYTES, MIB, ExitReason, Limits, RunRequest
-from sandbox.supervisor.by_box import BoxCell
-from sandbox.supervisor.programs import PlatformFailed
 
 LIMITS = Limits(wall_s=12, learner_wall_s=4, learner_cpu_s=3, memory_bytes=128 * MIB)
 TAKE_THE_GRADERS_MEMORY = """
-import os
 try:
     open("/proc/self/oom_score_adj", "w").write("0")
 except OSError:
@@ -100,48 +96,6 @@ def test_a_job_beyond_the_first_frame_is_not_tried_again_and_again(backend):
         backend.run(job_request(70 * MIB, Limits()))
 
 
-class WatchOfTheDead:
-    """Every child has ended."""
-
-    def __init__(self, pid, wait_status=0):
-        self.ended = {pid: wait_status}
-
-    def track(self, pid):
-        pass
-
-    def on(self, fd, events, callback):
-        callback()
-        callback()
-
-    def off(self, fd):
-        pass
-
-    def wait_for(self, condition, until):
-        return condition()
-
-
-def a_dead_box(status, wait_status):
-    status_fd, status_write_fd = os.pipe()
-    os.write(status_write_fd, status)
-    os.close(status_write_fd)
-    watch = WatchOfTheDead(1, wait_status)
-    return BoxCell(1, status_fd, [], watch), watch
-
-
-@pytest.mark.parametrize("status", [b"", b'{"child-pid": 4194999}\n'])
-def test_a_box_that_bubblewrap_could_not_set_up_is_our_failure(status):
-    cell, watch = a_dead_box(status, 1 << 8)
-    with pytest.raises(PlatformFailed, match="set up"):
-        cell.end(watch, time.monotonic() + 1)
-    cell.end(watch, time.monotonic() + 1)
-
-
-def test_a_program_that_ends_with_bubblewraps_own_code_is_believed():
-    cell, watch = a_dead_box(b'{"child-pid": 4194999}\n{"exit-code": 1}\n', 1 << 8)
-    cell.end(watch, time.monotonic() + 1)
-    assert cell.exit_code() == 1
-
-
 def test_many_programs_of_one_run_do_not_use_up_its_processes(bubblewrap_backend):
     names = [f"t{number}" for number in range(150)]
     tests = {"do": "tests", "tests": [{"id": name, "max": 1} for name in names]}
@@ -157,13 +111,3 @@ def test_files_that_do_not_fit_are_not_our_failure(backend):
     result = backend.run(probe_request(script, limits=limits))
     assert result.reason is ExitReason.GRADER_FAILED
     assert "do not fit" in result.detail
-
-
-def test_a_box_that_the_hosts_init_has_reaped_already_is_at_its_end():
-    init = os.fork()
-    if init == 0:
-        os._exit(0)
-    cell, watch = a_dead_box(b'{"child-pid": %d}\n' % init, 0)
-    os.waitpid(init, 0)
-    cell.end(watch, time.monotonic() + 1)
-    assert cell.exit_code() == 0

@@ -23,7 +23,7 @@ def image_request(image):
 
 
 @pytest.fixture
-def an_image(engine):
+def an_image(engine, docker_backend):
     """Makes images from our base on the spot, and removes them."""
     made = []
 
@@ -34,6 +34,7 @@ def an_image(engine):
         return image
 
     yield make
+    docker_backend.settle()
     for image_id in made:
         engine.images.remove(image_id, force=True)
 

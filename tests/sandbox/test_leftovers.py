@@ -117,6 +117,7 @@ def test_no_process_container_volume_or_cgroup_is_left(backend, engine):
     volumes = {volume.id for volume in engine.volumes.list()}
     result = backend.run(probe_request(one_run(), LEAVES_MUCH))
     assert result.reason is ExitReason.COMPLETED
+    backend.settle()
     assert learner_processes() == []
     assert engine.containers.list(all=True, filters={"label": LABEL}) == []
     assert {volume.id for volume in engine.volumes.list()} == volumes

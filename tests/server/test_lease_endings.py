@@ -18,8 +18,9 @@ from tests.server.builders import (
 )
 from xqueue_server import holding
 from xqueue_server.errors import Conflict, InvalidRequest, NotFound, WrongKey
+from xqueue_server.fault import MAX_DETAIL_CHARS
 from xqueue_server.instant import to_datetime
-from xqueue_server.leasing import MAX_DETAIL, SHORTEST_LEASE_S, FailureKind, failure_kind, term_s
+from xqueue_server.leasing import SHORTEST_LEASE_S, FailureKind, failure_kind, term_s
 from xqueue_server.lms_interface import GIVE_UP_MESSAGE, give_up_body, why_refused
 from xqueue_server.queue import Queue
 from xqueue_server.storage import leases
@@ -359,7 +360,7 @@ def test_a_broken_grader_holds_the_submission_at_once_with_its_words(desk: Desk)
 def test_an_endless_detail_is_cut(desk: Desk) -> None:
     submission_id = desk.submit()
     desk.fail(desk.lease(), FailureKind.GRADER, "x" * 100_000)
-    assert len(desk.see(submission_id).held_detail or "") == MAX_DETAIL
+    assert len(desk.see(submission_id).held_detail or "") == MAX_DETAIL_CHARS
 
 
 @pytest.mark.parametrize("kind", FailureKind)

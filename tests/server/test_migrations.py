@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from tests.support import postgres
 from xqueue_server import settings
+from xqueue_server.account import Grant, Role
 from xqueue_server.app import create_app
-from xqueue_server.storage import Storage, migration, open_storage
+from xqueue_server.storage import (
+    Storage,
+    accounts,
+    leases,
+    migration,
+    open_storage,
+    queues,
+    submissions,
+)
 from xqueue_server.storage.schema import metadata
 
 INDEXES = {
@@ -88,7 +100,7 @@ def test_sqlite_never_gives_an_id_twice(empty: Storage) -> None:
         return
     migration.upgrade(empty)
     tables = _listed(empty, TABLES_SQLITE)
-    for name in ("submissions", "accounts", "callbacks"):
+    for name in ("submissions", "accounts", "callbacks", "api_tokens", "trials", "faults"):
         assert "AUTOINCREMENT" in tables[name].upper(), name
 
 
@@ -103,8 +115,8 @@ def test_migrating_twice_does_nothing_the_second_time(empty: Storage) -> None:
 
 def test_several_hosts_may_migrate_at_the_same_time(empty_url: str) -> None:
     """As processes: Alembic keeps the running migration in module globals."""
-    command = [sys.executable, "-c", UPGRADE, empty_url]
-    hosts = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    upgrade = [sys.executable, "-c", UPGRADE, empty_url]
+    hosts = [subprocess.Popen(upgrade, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     assert [host.communicate(timeout=60)[1] for host in hosts] == [""] * 3
     assert [host.returncode for host in hosts] == [0] * 3
     storage = open_storage(empty_url)
@@ -165,3 +177,88 @@ def _listed(storage: Storage, query: str) -> dict[str, str]:
     """name -> definition, with white space evened out."""
     with storage.read() as tx:
         return {row[0]: " ".join(row[1].replace('"', "").split()) for row in tx.all(text(query))}
+
+
+# -- from the first release ----------------------------------------------------------------------
+
+FIRST_RELEASE = (
+    (
+        "INSERT INTO accounts (name, password_hash, credential_version, active, created_at)"
+        " VALUES ('both', 'hash', 1, true, 1)"
+    ),
+    (
+        "INSERT INTO accounts (name, password_hash, credential_version, active, created_at)"
+        " VALUES ('gone', 'hash', 1, true, 1)"
+    ),
+    "INSERT INTO grants VALUES (1, 'lms', '*'), (1, 'grader', 'q'), (2, 'operator', '*')",
+    "INSERT INTO queues VALUES ('q', 600, 3, 86400, 50, 1)",
+    (
+        "INSERT INTO submissions (queue, state, priority, attempt, platform_failures, arrived_at,"
+        " request_id, submitted_by, callback_url, lms_key)"
+        " VALUES ('q', 'queued', 0, 1, 0, 1, 'r', 'both', :text, :text)"
+    ),
+    "INSERT INTO contents (submission_id, header, body) VALUES (1, :text, :text)",
+)
+
+
+@pytest.fixture
+def first_release(empty: Storage) -> Storage:
+    """A database of revision 0001 with something in it."""
+    _migrate(empty, command.upgrade, "0001")
+    with empty.write() as tx:
+        for statement in FIRST_RELEASE:
+            tx.run(text(statement), **({"text": b"{}"} if ":text" in statement else {}))
+    return empty
+
+
+def test_what_the_first_release_has_stored_is_kept_and_used(first_release: Storage) -> None:
+    migration.upgrade(first_release)
+    with first_release.read() as tx:
+        both = accounts.get(tx, "both")
+        assert both.grants == (
+            Grant(role=Role.GRADER, queue="q"),
+            Grant(role=Role.LMS, queue="*"),
+        )
+        assert queues.get(tx, "q").lease_s == 600
+        assert leases.has_ready(tx, "q")
+        assert submissions.contents_of(tx, 1).body == "{}"
+    with first_release.write() as tx:
+        accounts.grant(tx, "both", [Grant(role=Role.AUTHOR, queue="q")], actor="test")
+    with pytest.raises(IntegrityError), first_release.write() as tx:
+        tx.run(text("INSERT INTO grants VALUES (1, 'king', '*')"))
+    with pytest.raises(IntegrityError), first_release.write() as tx:
+        tx.run(text("INSERT INTO grants VALUES (1, 'lms', '*')"))
+    with pytest.raises(IntegrityError), first_release.write() as tx:
+        tx.run(text("INSERT INTO grants VALUES (9, 'lms', '*')"))
+
+
+def test_grants_still_go_with_their_account(first_release: Storage) -> None:
+    migration.upgrade(first_release)
+    with first_release.write() as tx:
+        accounts.remove(tx, "gone", actor="test")
+    with first_release.read() as tx:
+        assert tx.scalar(text("SELECT count(*) FROM grants")) == 2
+
+
+def test_going_back_keeps_all_but_what_the_first_release_does_not_know(
+    first_release: Storage,
+) -> None:
+    migration.upgrade(first_release)
+    with first_release.write() as tx:
+        accounts.grant(tx, "both", [Grant(role=Role.AUTHOR, queue="q")], actor="test")
+    _migrate(first_release, command.downgrade, "0001")
+    assert migration.current(first_release) == "0001"
+    with first_release.read() as tx:
+        assert tx.scalar(text("SELECT count(*) FROM grants")) == 3
+        assert tx.scalar(text("SELECT count(*) FROM submissions")) == 1
+    with pytest.raises(IntegrityError), first_release.write() as tx:
+        tx.run(text("INSERT INTO grants VALUES (1, 'author', '*')"))
+    migration.upgrade(first_release)
+
+
+def _migrate(storage: Storage, act: Callable[[Config, str], None], revision: str) -> None:
+    config = migration._config()
+    with storage.engine.connect() as connection:
+        config.attributes["connection"] = connection
+        act(config, revision)
+        connection.commit()

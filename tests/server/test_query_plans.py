@@ -12,8 +12,9 @@ from sqlalchemy.sql.expression import Executable
 
 from tests.server.builders import Desk
 from xqueue_server.instant import DatabaseClock
-from xqueue_server.storage import Storage, leases, outbox, submissions
+from xqueue_server.storage import Storage, counting, holds, leases, outbox, superseding
 from xqueue_server.storage import schema as tables
+from xqueue_server.submission import Line
 
 HISTORY = 6_000
 BACKLOG = 3_000
@@ -36,21 +37,28 @@ class Hot:
 
 
 HOT = {
-    "a look for ready work": Hot(leases._NEXT_READY, {"q": "q1"}, "ix_submissions_ready"),
+    "a look for ready work": Hot(leases._NEXT[Line.LEARNERS], {"q": "q1"}, "ix_submissions_ready"),
+    "a look for ready work, trials too": Hot(
+        leases._NEXT[Line.ALL], {"q": "q1"}, "ix_submissions_ready"
+    ),
+    "a look for trials": Hot(leases._NEXT[Line.TRIALS], {"q": "q1"}, "ix_submissions_ready"),
+    "the watcher's probe, trials too": Hot(
+        leases._ready_among(2, Line.ALL), {"q0": "q1", "q1": "empty"}, "ix_submissions_ready"
+    ),
     "the watcher's probe": Hot(
-        leases._ready_among(2), {"q0": "q1", "q1": "empty"}, "ix_submissions_ready"
+        leases._ready_among(2, Line.LEARNERS), {"q0": "q1", "q1": "empty"}, "ix_submissions_ready"
     ),
     "the queue length": Hot(
-        submissions._COUNT_UP_TO, {"q": "q1", "most": 1001}, "ix_submissions_ready"
+        counting._COUNT_UP_TO, {"q": "q1", "most": 1001}, "ix_submissions_ready"
     ),
-    "the full count": Hot(submissions._COUNT, {"q": "q1"}, "ix_submissions_ready"),
+    "the full count": Hot(counting._COUNT, {"q": "q1"}, "ix_submissions_ready"),
     "a look for expired leases": Hot(leases._HAS_EXPIRED, {}, "ix_submissions_leased"),
     "taking expired leases": Hot(leases._EXPIRED, {"most": 100}, "ix_submissions_leased"),
     "a look for ended back-offs": Hot(leases._HAS_DUE, {}, "ix_submissions_delayed"),
     "ending back-offs": Hot(leases._PROMOTE, {}, "ix_submissions_delayed"),
-    "a look for old holds": Hot(submissions._HOLDS_TO_END, {"most": 1}, "ix_submissions_held"),
+    "a look for old holds": Hot(holds._HOLDS_TO_END, {"most": 1}, "ix_submissions_held"),
     "what a submission supersedes": Hot(
-        submissions._OLDER, {"key": b"%016d" % 7, "until": 1}, "ix_contents_supersede_key"
+        superseding._OLDER, {"key": b"%016d" % 7, "until": 1}, "ix_contents_supersede_key"
     ),
     "a look for due callbacks": Hot(outbox._HAS_DUE, {}, "ix_callbacks_due"),
     "renewing": Hot(leases._RENEW, {"of": 17, "key_hash": KEY, "length_us": 1}, "submissions"),
@@ -110,7 +118,7 @@ def test_hot_statements_use_their_partial_indexes_and_never_sort(crowded: Storag
 def _claim(storage: Storage) -> Hot:
     is_postgres = storage.engine.dialect.name == "postgresql"
     return Hot(
-        leases._CLAIM_POSTGRES if is_postgres else leases._CLAIM_SQLITE,
+        (leases._CLAIM_POSTGRES if is_postgres else leases._CLAIM_SQLITE)[Line.LEARNERS],
         {"q": "q1", "key_hash": KEY, "length_us": 1, "account": "a"}
         | ({"event_actor": "a", "event_request": "r"} if is_postgres else {}),
         "ix_submissions_ready",

@@ -12,6 +12,7 @@ import pytest
 
 from xqueue_server import settings
 from xqueue_server.errors import SettingsError
+from xqueue_server.grader import Ceilings
 from xqueue_server.settings import SETTINGS, Mode, Settings, load
 
 KEY = "0123456789abcdef" * 2
@@ -270,3 +271,60 @@ def test_what_kubernetes_injects_for_a_service_is_no_unknown_setting(
     }
     assert load(env | injected) == load(env)
     assert not any(settings.INJECTED_BY_KUBERNETES.fullmatch(name) for name in SETTINGS)
+
+
+# -- published graders and notifications ---------------------------------------------------------
+
+
+def test_ceilings_have_sane_defaults_and_can_be_set(env: dict[str, str]) -> None:
+    assert load(env).ceilings == Ceilings(
+        wall_s=120, memory_bytes=2**30, cpus=2, pids=256, output_bytes=2**20
+    )
+    assert load(env | {"XQUEUE_MAX_GRADER_WALL_S": "7"}).ceilings.wall_s == 7
+    assert "XQUEUE_MAX_GRADER_PIDS" in refused(env | {"XQUEUE_MAX_GRADER_PIDS": "0"})
+
+
+@pytest.mark.parametrize(
+    ("server", "host", "port"),
+    [
+        ("mail.example.org", "mail.example.org", 587),
+        ("mail:25", "mail", 25),
+        ("[::1]:25", "::1", 25),
+    ],
+)
+def test_a_mail_server_is_a_host_and_perhaps_a_port(
+    env: dict[str, str], server: str, host: str, port: int
+) -> None:
+    mail = load(env | {"XQUEUE_SMTP_SERVER": server, "XQUEUE_SMTP_FROM": "x@example.org"}).mail
+    assert mail is not None
+    assert (mail.host, mail.port, mail.security) == (host, port, "starttls")
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("XQUEUE_SMTP_SERVER", {"XQUEUE_SMTP_SERVER": "smtp://mail"}),
+        ("XQUEUE_SMTP_SERVER", {"XQUEUE_SMTP_SERVER": "mail:0"}),
+        ("XQUEUE_SMTP_FROM", {"XQUEUE_SMTP_FROM": ""}),
+        ("XQUEUE_SMTP_FROM", {"XQUEUE_SMTP_FROM": "a@b\nBcc: c@d"}),
+        ("XQUEUE_SMTP_SECURITY", {"XQUEUE_SMTP_SECURITY": "ssl"}),
+        ("XQUEUE_WEBHOOK_ORIGINS", {"XQUEUE_WEBHOOK_ORIGINS": "https://x/path"}),
+    ],
+)
+def test_a_wrong_notification_setting_is_named(
+    env: dict[str, str], name: str, more: dict[str, str]
+) -> None:
+    mail = {"XQUEUE_SMTP_SERVER": "mail", "XQUEUE_SMTP_FROM": "x@example.org"}
+    assert name in refused(env | mail | more)
+
+
+def test_without_a_mail_server_there_is_no_mail_and_a_password_is_not_shown(
+    env: dict[str, str],
+) -> None:
+    assert load(env).mail is None
+    mail = {
+        "XQUEUE_SMTP_SERVER": "mail",
+        "XQUEUE_SMTP_FROM": "x@example.org",
+        "XQUEUE_SMTP_PASSWORD": "hunter2",
+    }
+    assert "hunter2" not in repr(load(env | mail))

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from tests.server.builders import INVALID_GRADE, Desk, change_queue, lms_body
 from xqueue_server import holding
 from xqueue_server.leasing import FailureKind
-from xqueue_server.storage import submissions
+from xqueue_server.storage import transitions
 from xqueue_server.submission import (
     TRANSITIONS,
     UNFINISHED,
@@ -79,10 +79,10 @@ def test_storage_makes_every_change_of_the_table_and_no_other(
         with desk.storage.write() as tx:
             if after is None:
                 with pytest.raises(KeyError):
-                    submissions.change(tx, row, event, actor="test")
+                    transitions.change(tx, row, event, actor="test")
             else:
                 columns = COLUMNS.get(event, {})
-                assert submissions.change(tx, row, event, actor="test", **columns)
+                assert transitions.change(tx, row, event, actor="test", **columns)
         now = desk.see(row.id)
         assert now.state is (after or state)
         assert (now.state is S.HELD) == (now.held_at is not None)
@@ -94,8 +94,8 @@ def test_storage_makes_every_change_of_the_table_and_no_other(
 def test_a_change_of_a_row_that_has_moved_on_does_nothing(desk: Desk) -> None:
     seen = desk.see(_submission_in(desk, S.LEASED))
     with desk.storage.write() as tx:
-        assert submissions.change(tx, seen, E.EXPIRE, actor="first", attempt=seen.attempt + 1)
-        assert not submissions.change(tx, seen, E.GRADER_FAILURE, actor="second")
+        assert transitions.change(tx, seen, E.EXPIRE, actor="first", attempt=seen.attempt + 1)
+        assert not transitions.change(tx, seen, E.GRADER_FAILURE, actor="second")
     assert desk.see(seen.id).state is S.QUEUED
     assert [e.actor for e in desk.events_of(seen.id)][-1] == "first"
 
@@ -105,7 +105,7 @@ def test_a_change_of_another_attempt_does_nothing(desk: Desk) -> None:
     desk.sweep_after(601)
     assert desk.lease().attempt == 2
     with desk.storage.write() as tx:
-        assert not submissions.change(tx, seen, E.EXHAUST, actor="slow")
+        assert not transitions.change(tx, seen, E.EXHAUST, actor="slow")
     assert desk.see(seen.id).state is S.LEASED
 
 

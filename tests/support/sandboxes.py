@@ -1,4 +1,9 @@
-"""The real backends, skipped where their service is missing and failed there when CI is set."""
+"""The real sandboxes, skipped where their service is missing and failed there when CI is set.
+
+`ENGINES` is the one list of what the suites run on: a new engine is one line.
+"""
+
+from __future__ import annotations
 
 import shutil
 import subprocess
@@ -11,10 +16,23 @@ import pytest
 from graders.shipping import library_files
 from sandbox.backend import SandboxBackend
 from sandbox.backends.docker import GRADER_BASE_IMAGE
-from sandbox.factory import open_backend
+from sandbox.factory import BackendName, open_backend
+from sandbox.hostile.case import Engine
+from sandbox.probe.aimed import AimedBackend
+from sandbox.run import Isolation
 from tests.support.services import missing_service
 
 BUILD = Path(__file__).parents[2] / "deploy" / "docker" / "build.sh"
+ENGINES = {
+    "docker": (Engine.SPLIT_UID, BackendName.DOCKER, None, None),
+    "bubblewrap": (Engine.BUBBLEWRAP, BackendName.BUBBLEWRAP, None, None),
+    "docker-box": (Engine.BOX, BackendName.DOCKER, Isolation.BOX, None),
+    "docker-two": (Engine.SPLIT_CONTAINER, BackendName.DOCKER, Isolation.SPLIT_CONTAINER, None),
+    "docker-runsc": (Engine.GVISOR, BackendName.DOCKER, Isolation.SPLIT_CONTAINER, "runsc"),
+}
+"""Name in tests -> row of the hostile suite's table, backend, isolation, runtime."""
+DEFAULTS = ("docker", "bubblewrap")
+"""What the backends do when nothing else is asked for."""
 
 
 @pytest.fixture(scope="session")
@@ -40,13 +58,34 @@ def docker_backend(engine: docker.DockerClient) -> Iterator[SandboxBackend]:
 
 
 @pytest.fixture(scope="session")
-def bubblewrap_backend() -> SandboxBackend:
+def bubblewrap_backend() -> Iterator[SandboxBackend]:
     if shutil.which("bwrap") is None:
         missing_service("bubblewrap")
-    return open_backend("bubblewrap", library=library_files())
+    backend = open_backend("bubblewrap", library=library_files())
+    yield backend
+    backend.close()
 
 
-@pytest.fixture(params=["docker", "bubblewrap"])
+def backend_of(request: pytest.FixtureRequest, name: str) -> tuple[SandboxBackend, Engine]:
+    """The backend of that entry of `ENGINES`, asking for its isolation and runtime."""
+    row, backend_name, isolation, runtime = ENGINES[name]
+    opened: SandboxBackend = request.getfixturevalue(f"{backend_name}_backend")
+    if runtime is not None:
+        client: docker.DockerClient = request.getfixturevalue("engine")
+        if runtime not in client.info()["Runtimes"]:
+            missing_service(f"the container runtime {runtime}")
+    if isolation is None and runtime is None:
+        return opened, row
+    return AimedBackend(opened, isolation=isolation, runtime=runtime), row
+
+
+@pytest.fixture(params=DEFAULTS)
 def backend(request: pytest.FixtureRequest) -> SandboxBackend:
-    """Each real backend in turn."""
-    return request.getfixturevalue(f"{request.param}_backend")
+    """Each real backend in turn, with its own isolation."""
+    return backend_of(request, request.param)[0]
+
+
+@pytest.fixture(params=ENGINES)
+def any_backend(request: pytest.FixtureRequest) -> SandboxBackend:
+    """Each backend with each isolation and runtime in turn."""
+    return backend_of(request, request.param)[0]

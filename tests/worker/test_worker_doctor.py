@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from click.testing import CliRunner, Result
@@ -12,6 +13,7 @@ from grader_worker.cli.main import main
 from sandbox.backend import BackendDescription, BackendHealth
 from sandbox.backends.bubblewrap import forbids_user_namespaces
 from sandbox.backends.fake import FakeBackend
+from sandbox.canary import CanaryResult
 
 PROBLEM = "this host forbids user namespaces"
 
@@ -48,9 +50,24 @@ def test_programs_get_the_same_as_json() -> None:
     assert said["problems"] == [PROBLEM]
 
 
-def test_a_host_that_can_ends_with_0(monkeypatch: pytest.MonkeyPatch) -> None:
+def canary_says(monkeypatch: pytest.MonkeyPatch, *problems: str) -> None:
+    result = CanaryResult(at=datetime(2026, 1, 2, tzinfo=UTC), took_ms=1.0, problems=problems)
     monkeypatch.setattr(doctor_module, "open_backend", lambda _name: FakeBackend([]))
-    assert asked().exit_code == 0
+    monkeypatch.setattr(doctor_module, "run_canary", lambda _backend: result)
+
+
+def test_a_host_that_can_ends_with_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    canary_says(monkeypatch)
+    said = asked()
+    assert said.exit_code == 0
+    assert "the canary passed 6 attacks at 2026-01-02" in said.output
+
+
+def test_a_host_whose_canary_fails_ends_with_1_and_says_what_it_got(monkeypatch) -> None:
+    canary_says(monkeypatch, "48 network: it gained a way out")
+    said = asked()
+    assert said.exit_code == 1
+    assert "fail canary: 48 network: it gained a way out" in said.output
 
 
 @pytest.mark.parametrize(

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
-from grader_worker.errors import FilesUnavailable, SubmissionUnusable
+from grader_worker.errors import FilesUnavailable, SettingsError, SubmissionUnusable
 from grader_worker.grading import Graded, GraderBroken, PlatformBroken, grade, run_id
 from grader_worker.lease import Lease
 from sandbox.errors import GraderNotUsable, SandboxUnavailable
-from sandbox.run import ExitReason
+from sandbox.run import DeclaredTest, ExitReason, Isolation
 from tests.worker.fakes import LocalBackend, assignment, report, result, submission_body
 
 
-def outcome(behave=None, *, body=None, fetch_files=lambda _json: {}):
+def outcome(behave=None, *, body=None, fetch_files=lambda _json: {}, **changes):
     lease = Lease(header="{}", submission_id="7", body=body or submission_body("code"))
     backend = LocalBackend(behave)
-    return grade(lease, assignment(), sandbox=backend, fetch_files=fetch_files), backend
+    graded_by = replace(assignment(), **changes)
+    return grade(lease, graded_by, sandbox=backend, fetch_files=fetch_files), backend
 
 
 def raising(error):
@@ -97,6 +99,35 @@ def test_the_run_gets_the_submission_and_the_assignments_grader_and_limits():
         "seed": 42,
     }
     assert (request.grader, request.limits) == (assignment().grader, assignment().limits)
+
+
+def test_the_run_gets_what_the_assignment_says_of_isolation_runtime_and_tests():
+    tests = (DeclaredTest(test_id="t", title="adds up", max_score=1),)
+    _, backend = outcome(isolation=Isolation.SPLIT_CONTAINER, runtime="runsc", tests=tests)
+    request = backend.requests[0]
+    assert request.isolation is Isolation.SPLIT_CONTAINER
+    assert (request.runtime, request.tests) == ("runsc", tests)
+
+
+def test_an_assignment_that_says_nothing_leaves_the_choice_to_the_backend():
+    request = outcome()[1].requests[0]
+    assert (request.isolation, request.runtime, request.tests) == (None, None, None)
+
+
+def test_an_assignment_with_points_of_the_lms_sends_them():
+    got, _ = outcome(lambda _request: result(report(1), report(0)), lms_points=10)
+    assert json.loads(got.reply)["score"] == 5
+
+
+@pytest.mark.parametrize("legacy_reason", ["", "  "])
+def test_forgeable_grading_needs_a_reason(legacy_reason):
+    with pytest.raises(SettingsError, match="legacy_reason"):
+        replace(assignment(), isolation=Isolation.NONE, legacy_reason=legacy_reason)
+
+
+def test_forgeable_grading_with_a_reason_is_possible():
+    _, backend = outcome(isolation=Isolation.NONE, legacy_reason="images of 2019, until summer")
+    assert backend.requests[0].isolation is Isolation.NONE
 
 
 @pytest.mark.parametrize("submission_id", ["7", "A/b c", "é" * 50, "../../x"])

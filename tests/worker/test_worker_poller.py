@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 
 from grader_worker.assignment import ServedQueue
+from grader_worker.assignments import OwnAssignment
 from grader_worker.errors import LoginRefused, ServerUnreachable
 from grader_worker.poller import Poller, SteadyPace
 from grader_worker.polling import poll_queues
+from grader_worker.published.publications import Publications
 from grader_worker.sandbox_gate import SandboxGate
 from grader_worker.stopping import Stop
 from grader_worker.turn import Pace, TurnEnd
@@ -21,7 +24,7 @@ from tests.worker.fakes import Sleeper, account, assignment, result
 class ScriptedGrader:
     """Takes turns from a list; the clock goes on by `held_s` during each."""
 
-    assignment = assignment()
+    assignments = OwnAssignment(assignment())
 
     def __init__(self, *turns, held_s=0.0):
         self.turns = list(turns)
@@ -95,7 +98,7 @@ class Polling:
         self.stop = Stop()
         self.thread = threading.Thread(
             target=poll_queues,
-            args=(served,),
+            args=(served, Publications(served, Path("/nonexistent"))),
             kwargs={
                 "sandbox": backend,
                 "gate": SandboxGate(backend),
@@ -127,7 +130,10 @@ def polling(backend):
 
 def served(xqueue, *, concurrency=1, **changes):
     return ServedQueue(
-        account=account(xqueue, **changes), assignment=assignment(), concurrency=concurrency
+        account=account(xqueue, **changes),
+        name="python",
+        assignment=assignment(),
+        concurrency=concurrency,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+from pathlib import Path
 
 import pytest
 from rq import Queue
@@ -19,6 +20,7 @@ from grader_worker.errors import SettingsError
 from grader_worker.jobs import GRADE_NEXT, NotOurQueue, grade_next, lane
 from grader_worker.lane_worker import NudgeJob, RefusedJob
 from grader_worker.nudged import LookPace, SharedLogin, run_nudged
+from grader_worker.published.publications import Publications
 from grader_worker.sandbox_gate import SandboxGate
 from grader_worker.turn import TurnEnd
 from grader_worker.xqueue_client import XQueueClient
@@ -31,17 +33,23 @@ from pathlib import Path
 from grader_worker.assignment import ServedQueue
 from grader_worker.event_log import configure_logging
 from grader_worker.nudged import run_nudged
+from grader_worker.published.publications import Publications
 from grader_worker.sandboxd.client import SandboxdClient
 from grader_worker.server_account import ServerAccount
 from tests.worker.fakes import assignment
 
 server, redis_url, socket_path, look_every_s = sys.argv[1:]
 configure_logging()
-run_nudged(
-    [ServedQueue(
+served = [
+    ServedQueue(
         account=ServerAccount(url=server, username="grader", password="secret"),
+        name="python",
         assignment=assignment(),
-    )],
+    )
+]
+run_nudged(
+    served,
+    Publications(served, Path("/nonexistent")),
     redis_url=redis_url,
     sandbox=SandboxdClient(Path(socket_path)),
     look_every_s=float(look_every_s),
@@ -307,9 +315,13 @@ def test_a_nudge_for_a_queue_that_is_not_served_fails(monkeypatch):
 
 
 def test_the_same_queue_name_of_two_servers_can_not_share_a_redis(new_xqueue):
-    served = [ServedQueue(account=account(new_xqueue()), assignment=assignment()) for _ in "ab"]
+    served = [
+        ServedQueue(account=account(new_xqueue()), name="python", assignment=assignment())
+        for _ in "ab"
+    ]
+    publications = Publications(served, Path("/nonexistent"))
     with pytest.raises(SettingsError, match="python"):
-        run_nudged(served, redis_url="redis://127.0.0.1:1", sandbox=None)
+        run_nudged(served, publications, redis_url="redis://127.0.0.1:1", sandbox=None)
 
 
 def test_a_login_is_shared_until_it_is_old(xqueue):

@@ -23,7 +23,7 @@ from grader_worker.sandboxd.messages import (
 from grader_worker.sandboxd.socket_path import ListeningSocket, default_socket_path
 from sandbox.backend import BackendHealth
 from sandbox.errors import GraderNotUsable, SandboxUnavailable
-from sandbox.run import DirectoryGrader, ExitReason, ImageGrader, Limits, RunRequest
+from sandbox.run import DeclaredTest, DirectoryGrader, ExitReason, ImageGrader, Limits, RunRequest
 from tests.worker.fakes import LocalBackend, eventually, report, result
 
 
@@ -91,6 +91,8 @@ def test_a_result_survives_the_way():
         notice="n",
         grader_log="l",
         phases_ms={"run": 1.5},
+        not_run=(DeclaredTest(test_id="n", title="not run", max_score=2, visible=False),),
+        forgeable=True,
     )
     assert decode_result(json.loads(json.dumps(encode_result(sent)))) == sent
 

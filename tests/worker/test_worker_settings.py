@@ -11,7 +11,7 @@ from grader_worker.assignment import grader_source
 from grader_worker.cli.assignment_options import AssignmentFlags
 from grader_worker.errors import SettingsError
 from grader_worker.settings import load_settings
-from sandbox.run import DirectoryGrader, ImageGrader, Limits
+from sandbox.run import DirectoryGrader, ImageGrader, Isolation, Limits
 
 TOML = """
 socket = "sandboxd.sock"
@@ -71,9 +71,35 @@ def test_servers_queues_and_graders_become_assignments(load, tmp_path):
     assert (java.concurrency, java.assignment.limits) == (1, Limits())
 
 
+def test_a_queue_may_say_how_its_grader_is_run_and_what_everything_right_scores(load):
+    said = 'isolation = "split-container"\nruntime = "runsc"\nlms_points = 7'
+    python, java = load(TOML.replace("concurrency = 3", said)).served
+    assert python.assignment.isolation is Isolation.SPLIT_CONTAINER
+    assert (python.assignment.runtime, python.assignment.lms_points) == ("runsc", 7.0)
+    assert (java.assignment.isolation, java.assignment.runtime) == (None, None)
+    assert java.assignment.lms_points is None
+
+
+def test_a_queue_whose_grades_can_be_forged_says_why_that_is_accepted(load):
+    said = 'isolation = "none"\nlegacy_reason = "images of 2019, until summer"'
+    python, _ = load(TOML.replace("concurrency = 3", said)).served
+    assert python.assignment.isolation is Isolation.NONE
+    assert python.assignment.legacy_reason == "images of 2019, until summer"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
+        ("concurrency = 3", 'isolation = "none"', "say why in legacy_reason"),
+        ("concurrency = 3", 'isolation = "none"\nlegacy_reason = ""', "legacy_reason is empty"),
+        ("concurrency = 3", 'legacy_reason = "x"', 'goes with isolation = "none" only'),
+        ("concurrency = 3", 'isolation = "split_uid"', "did you mean 'split-uid'"),
+        ("concurrency = 3", "isolation = 1", "must be a str"),
+        ("concurrency = 3", 'runtime = ""', "runtime is empty"),
+        ("concurrency = 3", "lms_points = 0", "lms_points must be above zero"),
+        ("concurrency = 3", "lms_points = inf", "lms_points must be above zero"),
+        ("concurrency = 3", 'lms_points = "5"', "lms_points must be a number"),
+        ("concurrency = 3", "lms_point = 5", "did you mean 'lms_points'"),
         ("concurrency", "concurency", "did you mean 'concurrency'"),
         ("wall_s", "walls", "did you mean 'wall_s'"),
         ("username", "user_name", "did you mean 'username'"),
@@ -148,7 +174,7 @@ def test_flags_become_assignments(tmp_path):
     assert served[0].account.password == "pw"
 
 
-@pytest.mark.parametrize("missing", ["server", "queues", "username", "grader", "password_file"])
+@pytest.mark.parametrize("missing", ["server", "queues", "username", "password_file"])
 def test_a_missing_flag_is_said_so(tmp_path, missing):
     with pytest.raises(SettingsError, match="give"):
         flags(tmp_path, **{missing: None}).settings()

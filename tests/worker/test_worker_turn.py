@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from grader_worker.assignments import OwnAssignment
 from grader_worker.errors import ServerUnreachable
 from grader_worker.sandbox_gate import SandboxGate
 from grader_worker.turn import Grader, Pace, TurnEnd
@@ -27,7 +28,7 @@ class Turns:
         self.times = iter(range(0, 100_000, 100))
         self.grader = Grader(
             self.client,
-            assignment(),
+            OwnAssignment(assignment()),
             sandbox=self.backend,
             gate=self.gate,
             pace=Pace(**{"renew_every_s": 0.02, "wait_s": 1} | pace),

@@ -14,6 +14,7 @@ import click
 
 from xqueue_server import logs, settings
 from xqueue_server.app import create_dispatcher
+from xqueue_server.cli.notifications import notify_forever
 from xqueue_server.delivery import Deliverer
 from xqueue_server.dispatch import Dispatcher
 from xqueue_server.errors import SettingsError, StorageUnavailable
@@ -27,8 +28,8 @@ from xqueue_server.transport.http import HttpTransport
 log = logging.getLogger(__name__)
 
 SWEEP_EVERY_S = 2.0
-SPARE_CONNECTIONS = 4
-"""Database connections beside one for each sender: the loop's and the sweeper's."""
+SPARE_CONNECTIONS = 5
+"""Database connections beside one for each sender: the loop's, the sweeper's, the notifier's."""
 
 
 @click.command()
@@ -75,15 +76,20 @@ def deliver_and_sweep(
     deliverer = Deliverer(
         storage, transport, allows_origin=loaded.allows_origin, concurrency=limits
     )
-    sweeper = threading.Thread(
-        target=sweep_forever, args=(storage, create_dispatcher(loaded), stop), name="sweep"
-    )
-    sweeper.start()
+    beside = [
+        threading.Thread(
+            target=sweep_forever, args=(storage, create_dispatcher(loaded), stop), name="sweep"
+        ),
+        threading.Thread(target=notify_forever, args=(loaded, storage, stop), name="notify"),
+    ]
+    for thread in beside:
+        thread.start()
     try:
         deliverer.run(stop)
     finally:
         stop.set()  # if this thread fails, the process must end, not go on sweeping alone
-        sweeper.join()
+        for thread in beside:
+            thread.join()
 
 
 def sweep_forever(storage: Storage, dispatcher: Dispatcher, stop: threading.Event) -> None:

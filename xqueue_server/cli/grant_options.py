@@ -25,8 +25,9 @@ def grant_options(command: Command) -> Command:
             multiple=True,
             required=True,
             type=click.Choice([role.value for role in Role]),
-            help="lms: submit. grader: lease and answer. operator: see and repair. Repeatable: "
-            "many installations share one account between LMS and graders.",
+            help="lms: submit. grader: lease and answer. operator: see and repair. author: publish "
+            "graders and see their faults. Repeatable: many installations share one account "
+            "between LMS and graders.",
         ),
     ):
         command = option(command)

@@ -20,9 +20,12 @@ COMMANDS = {
     "deliver": "xqueue_server.cli.deliver",
     "doctor": "xqueue_server.cli.doctor",
     "event": "xqueue_server.cli.event",
+    "fault": "xqueue_server.cli.fault",
+    "grader": "xqueue_server.cli.grader",
     "queue": "xqueue_server.cli.queue",
     "serve": "xqueue_server.cli.serve",
     "submission": "xqueue_server.cli.submission",
+    "token": "xqueue_server.cli.token",
 }
 """Command -> the module that holds it, under the command's own name."""
 

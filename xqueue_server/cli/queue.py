@@ -5,15 +5,17 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
+from xqueue_server.cli import queue_policy
 from xqueue_server.cli.environment import actor, database
 from xqueue_server.cli.output import duration, json_option, show_facts, show_json, show_table
 from xqueue_server.queue import GIVE_UP_AFTER_S, LEASE_S, MAX_ATTEMPTS, MAX_PLATFORM_FAILURES, Queue
-from xqueue_server.storage import Transaction, browsing, queues
+from xqueue_server.storage import Transaction, browsing, policies, queues
+from xqueue_server.storage.policies import Policy
 from xqueue_server.submission import UNFINISHED, SubmissionState
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -26,6 +28,10 @@ _A_YEAR_S = 366 * 24 * 3600
 @click.group()
 def queue() -> None:
     """Add, change and look at queues."""
+
+
+for _command in queue_policy.COMMANDS:
+    queue.add_command(_command)
 
 
 def _new_name(_ctx: click.Context, _param: click.Parameter, name: str) -> str:
@@ -104,12 +110,17 @@ def remove(name: str) -> None:
 def list_queues(as_json: bool) -> None:
     """List queues with their terms and unfinished submissions."""
     with database() as storage, storage.read() as tx:
-        found, counts = queues.all_queues(tx), _counts(tx)
+        found, counts, own = queues.all_queues(tx), _counts(tx), policies.all_policies(tx)
     if as_json:
-        show_json([_as_object(q, counts[q.name]) for q in found])
+        show_json([_as_object(q, counts[q.name], own.get(q.name)) for q in found])
         return
-    headers = ["NAME", "LEASE", "ATTEMPTS", "GIVE UP AFTER", *(s.upper() for s in UNFINISHED)]
-    show_table(headers, [_line(q, counts[q.name]) for q in found])
+    states = (s.upper() for s in UNFINISHED)
+    headers = ["NAME", "LEASE", "ATTEMPTS", "GIVE UP AFTER", *states]
+    marks = {name: queue_policy.forgeable_mark(policy) for name, policy in own.items()}
+    if any(marks.values()):
+        headers.append("MARK")
+    lines = [_line(q, counts[q.name]) for q in found]
+    show_table(headers, [(*line, marks.get(line[0]))[: len(headers)] for line in lines])
 
 
 @queue.command()
@@ -118,9 +129,9 @@ def list_queues(as_json: bool) -> None:
 def show(name: str, as_json: bool) -> None:
     """Show the queue NAME."""
     with database() as storage, storage.read() as tx:
-        found, counts = queues.get(tx, name), _counts(tx)[name]
+        found, counts, own = queues.get(tx, name), _counts(tx)[name], policies.of_queue(tx, name)
     if as_json:
-        show_json(_as_object(found, counts))
+        show_json(_as_object(found, counts, own))
         return
     show_facts(
         [
@@ -130,6 +141,7 @@ def show(name: str, as_json: bool) -> None:
             ("give up after", _give_up_after(found)),
             ("max platform failures", found.max_platform_failures),
             *((str(state), counts[state]) for state in UNFINISHED),
+            *queue_policy.policy_facts(own),
         ]
     )
 
@@ -144,13 +156,18 @@ def _counts(tx: Transaction) -> defaultdict[str, _Counts]:
     return found
 
 
-def _line(queue: Queue, counts: _Counts) -> Sequence[object]:
+def _line(queue: Queue, counts: _Counts) -> tuple[Any, ...]:
     terms = (queue.name, duration(queue.lease_s), queue.max_attempts, _give_up_after(queue))
-    return [*terms, *(counts[state] for state in UNFINISHED)]
+    return (*terms, *(counts[state] for state in UNFINISHED))
 
 
-def _as_object(queue: Queue, counts: _Counts) -> dict[str, object]:
-    return dataclasses.asdict(queue) | {"unfinished": counts}
+def _as_object(queue: Queue, counts: _Counts, policy: Policy | None) -> dict[str, object]:
+    own = dataclasses.asdict(policy or Policy(queue=queue.name))
+    own.pop("queue")
+    return dataclasses.asdict(queue) | {
+        "unfinished": counts,
+        "graders": own | {"forgeable": own["legacy_reason"] is not None},
+    }
 
 
 def _give_up_after(queue: Queue) -> str:

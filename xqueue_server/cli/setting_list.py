@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from xqueue_server.settings import SETTINGS, Settings
 
-SECRET = frozenset({"XQUEUE_DATABASE_URL", "XQUEUE_SECRET_KEY", "XQUEUE_REDIS_URL"})
+SECRET = frozenset(
+    {"XQUEUE_DATABASE_URL", "XQUEUE_SECRET_KEY", "XQUEUE_REDIS_URL", "XQUEUE_SMTP_PASSWORD"}
+)
 HIDDEN = "(hidden)"
 
 
@@ -38,9 +40,18 @@ def settings_now(
     ]
 
 
+def _known(settings: Settings, field: str) -> object:
+    """The value that counts, wherever the settings keep it."""
+    if field.startswith("max_grader_"):
+        return getattr(settings.ceilings, field.removeprefix("max_grader_"), None)
+    if field.startswith("smtp_"):
+        return getattr(settings.mail, field.removeprefix("smtp_"), None)
+    return getattr(settings, field, None)
+
+
 def _value(name: str, settings: Settings | None, env: Mapping[str, str]) -> str:
     field = name.removeprefix("XQUEUE_").lower()
-    known = getattr(settings, field, None) if settings else None
+    known = _known(settings, field) if settings else None
     value = known if known is not None else env.get(name, "")
     if isinstance(value, tuple):
         value = ", ".join(map(str, value))

@@ -16,8 +16,16 @@ from xqueue_server.cli.callback_view import view as view_callback
 from xqueue_server.cli.event_table import show_events
 from xqueue_server.cli.output import printable, show_facts, show_section, show_table, size
 from xqueue_server.errors import NotFound
-from xqueue_server.storage import Transaction, callbacks, events, results, submissions
+from xqueue_server.storage import (
+    Transaction,
+    callbacks,
+    events,
+    lease_graders,
+    results,
+    submissions,
+)
 from xqueue_server.storage.events import Event
+from xqueue_server.storage.lease_graders import HandedOut
 from xqueue_server.storage.results import Result
 from xqueue_server.submission import Submission
 
@@ -39,6 +47,8 @@ class SubmissionView:
     events: Sequence[Event]
     results: Sequence[Result]
     callbacks: Sequence[CallbackView]
+    graders: Sequence[HandedOut]
+    """Which published grader each attempt was handed out with."""
 
     def as_object(self, *, with_result: bool) -> dict[str, object]:
         return facts_of(self.submission) | {
@@ -47,10 +57,16 @@ class SubmissionView:
             "events": self.events,
             "results": [_result_object(r, with_result) for r in self.results],
             "callbacks": [c.as_object() for c in self.callbacks],
+            "graders": [
+                {"attempt": g.attempt, "grader": g.grader, "version": g.version, "at": g.at}
+                for g in self.graders
+            ],
         }
 
     def show(self, *, with_result: bool) -> None:
         self._show_facts()
+        if self.graders:
+            show_section("Graders", self._show_graders)
         show_section("Timeline", lambda: show_events(self.events))
         show_section("Results", self._show_results)
         if with_result:
@@ -64,6 +80,12 @@ class SubmissionView:
         facts = [(name.replace("_", " "), value) for name, value in row.items()]
         files = f", files of {', '.join(map(size, self.file_bytes))}" if self.file_bytes else ""
         show_facts([*facts, ("contents", f"body of {size(self.body_bytes)}{files}")])
+
+    def _show_graders(self) -> None:
+        show_table(
+            ["ATTEMPT", "GRADER", "VERSION", "AT"],
+            [(g.attempt, g.grader, g.version or "trial", g.at) for g in self.graders],
+        )
 
     def _show_results(self) -> None:
         show_table(
@@ -91,6 +113,7 @@ def view(tx: Transaction, submission_id: int) -> SubmissionView:
         body_bytes=len(contents.body.encode()),
         file_bytes=[f.size_bytes for f in contents.files],
         events=events.of_submission(tx, submission_id),
+        graders=lease_graders.of_submission(tx, submission_id),
         results=results.of_submission(tx, submission_id),
         callbacks=[view_callback(tx, c) for c in callbacks.of_submission(tx, submission_id)],
     )

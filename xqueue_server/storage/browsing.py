@@ -1,4 +1,4 @@
-"""Read-only lists for people: submissions and events, newest first, a page at a time.
+"""Read-only lists for people: learners' submissions and events, newest first, a page at a time.
 
 One submission, its results and its callbacks are read by the modules that own them.
 """
@@ -15,11 +15,11 @@ from sqlalchemy import Row, Select, bindparam, func, literal_column, select
 
 from xqueue_server.storage.engine import Transaction
 from xqueue_server.storage.events import Event
-from xqueue_server.storage.schema import events, submissions
+from xqueue_server.storage.schema import IS_OF_LEARNER, events, submissions
 from xqueue_server.submission import UNFINISHED, HoldReason, Submission, SubmissionState
 
 _C = submissions.c
-_SUBMISSIONS = select(*[_C[f] for f in Submission.__dataclass_fields__])
+_SUBMISSIONS = select(*[_C[f] for f in Submission.__dataclass_fields__]).where(IS_OF_LEARNER)
 _EVENTS = select(*[events.c[f] for f in Event.__dataclass_fields__])
 # One query for each state: each has a partial index that names that state alone.
 _COUNTS = [
@@ -29,7 +29,7 @@ _COUNTS = [
         func.count().label("count"),
         func.min(_C.arrived_at).label("oldest_at"),
     )
-    .where(_C.state == literal_column(f"'{state}'"))
+    .where(_C.state == literal_column(f"'{state}'"), IS_OF_LEARNER)
     .group_by(_C.queue)
     for state in UNFINISHED
 ]

@@ -32,14 +32,22 @@ from xqueue_server.storage.engine import NOW, ONCE_NOW, Transaction
 from xqueue_server.storage.schema import (
     IS_DELAYED,
     IS_LEASED,
+    IS_OF_LEARNER,
     IS_READY,
+    IS_TRIAL,
     contents,
     leases,
     queues,
     submissions,
 )
 from xqueue_server.storage.submissions import files_from_json
-from xqueue_server.submission import FileReference, SubmissionEvent, SubmissionState
+from xqueue_server.submission import (
+    TRIAL_PRIORITY,
+    FileReference,
+    Line,
+    SubmissionEvent,
+    SubmissionState,
+)
 
 # Always in index order: a bare EXISTS or LIMIT, PostgreSQL may answer by reading the table from its
 # oldest row on, past all the history, in the belief that a ready row must come soon.
@@ -49,7 +57,14 @@ _IN_LINE = (
     .order_by(submissions.c.priority.desc(), submissions.c.id)
     .limit(1)
 )
-_NEXT_READY = _IN_LINE.where(submissions.c.queue == bindparam("q"))
+_IN_ITS_LINE = {
+    Line.LEARNERS: _IN_LINE.where(IS_OF_LEARNER),
+    Line.ALL: _IN_LINE,
+    Line.TRIALS: _IN_LINE.where(IS_TRIAL),
+}
+_NEXT = {
+    line: found.where(submissions.c.queue == bindparam("q")) for line, found in _IN_ITS_LINE.items()
+}
 
 
 def _claim(picked: Any) -> ReturningUpdate[Any]:
@@ -62,22 +77,26 @@ def _claim(picked: Any) -> ReturningUpdate[Any]:
             lease_until=NOW + bindparam("length_us"),
             leased_by=bindparam("account"),
         )
-        .returning(submissions.c.id, submissions.c.attempt, submissions.c.lease_until)
+        .returning(
+            submissions.c.id,
+            submissions.c.attempt,
+            submissions.c.lease_until,
+            submissions.c.priority,
+        )
     )
 
 
-_CLAIM_SQLITE = _claim(_NEXT_READY.scalar_subquery())
-# The fence keeps the planner from joining over the LIMIT and updating more rows than asked.
-_PICKED = _NEXT_READY.with_for_update(skip_locked=True).cte("picked")
 _RECORD = insert(leases).values(leased_at=NOW)
 
 
-def _claim_at_once() -> Select[Any]:
+def _claim_at_once(next_ready: Select[Any]) -> Select[Any]:
     """The claim, its records and the contents in one statement, for PostgreSQL.
 
     There every statement is a round trip, which costs more than what it does.
     """
-    claimed = _claim(_PICKED.c.id).cte("claimed")
+    # The fence keeps the planner from joining over the LIMIT and updating more rows than asked.
+    picked = next_ready.with_for_update(skip_locked=True).cte("picked")
+    claimed = _claim(picked.c.id).cte("claimed")
     lease = {
         "key_hash": bindparam("key_hash"),
         "submission_id": claimed.c.id,
@@ -99,13 +118,14 @@ def _claim_at_once() -> Select[Any]:
     )
 
 
-_CLAIM_POSTGRES = _claim_at_once()
+_CLAIM_SQLITE = {line: _claim(found.scalar_subquery()) for line, found in _NEXT.items()}
+_CLAIM_POSTGRES = {line: _claim_at_once(found) for line, found in _NEXT.items()}
 _FIND = select(leases.c.submission_id).where(leases.c.key_hash == bindparam("key_hash"))
 _CONTENTS = select(contents.c.body, contents.c.files).where(
     contents.c.submission_id == bindparam("of")
 )
 _PRESENT = select(
-    submissions.c.id, submissions.c.attempt, submissions.c.lease_until, submissions.c.lease_key
+    submissions.c.id, submissions.c.attempt, submissions.c.lease_until, submissions.c.priority
 ).where(submissions.c.lease_key == bindparam("key_hash"), submissions.c.id == bindparam("of"))
 
 
@@ -114,13 +134,14 @@ class Claim:
     submission_id: int
     attempt: int
     lease_until: datetime
+    is_trial: bool
     body: str
     files: tuple[FileReference, ...]
 
 
-def has_ready(tx: Transaction, queue: str) -> bool:
+def has_ready(tx: Transaction, queue: str, *, line: Line = Line.LEARNERS) -> bool:
     """Whether a claim would probably find something: one index probe, no lock."""
-    return tx.one(_NEXT_READY, q=queue) is not None
+    return tx.one(_NEXT[line], q=queue) is not None
 
 
 def claim(
@@ -131,16 +152,21 @@ def claim(
     length_us: int,
     account: str,
     request_id: str | None = None,
+    line: Line = Line.LEARNERS,
 ) -> Claim | None:
     """Lease the next submission: highest priority first, then in the order of arrival."""
     terms = {"q": queue, "key_hash": key_hash, "length_us": length_us, "account": account}
     actor = f"account {account}"
     if tx.is_postgres:
         row = tx.one(
-            _CLAIM_POSTGRES, now=tx.now, event_actor=actor, event_request=request_id, **terms
+            _CLAIM_POSTGRES[line],
+            now=tx.now,
+            event_actor=actor,
+            event_request=request_id,
+            **terms,
         )
         return _claimed(row, row) if row else None
-    row = tx.one(_CLAIM_SQLITE, now=tx.now, **terms)
+    row = tx.one(_CLAIM_SQLITE[line], now=tx.now, **terms)
     if row is None:
         return None
     tx.run(
@@ -168,6 +194,7 @@ def _claimed(row: Any, content: Any) -> Claim:
         submission_id=row.id,
         attempt=row.attempt,
         lease_until=row.lease_until,
+        is_trial=row.priority == TRIAL_PRIORITY,
         body=content.body,
         files=files_from_json(content.files),
     )
@@ -255,13 +282,16 @@ def make_due_ready(tx: Transaction) -> frozenset[str]:
 
 
 @cache
-def _ready_among(count: int) -> Select[Any]:
+def _ready_among(count: int, line: Line) -> Select[Any]:
     names: list[BindParameter[str]] = [bindparam(f"q{i}", type_=String()) for i in range(count)]
-    first = _IN_LINE.where(submissions.c.queue == queues.c.name).correlate(queues).scalar_subquery()
+    in_line = _IN_ITS_LINE[line]
+    first = in_line.where(submissions.c.queue == queues.c.name).correlate(queues).scalar_subquery()
     return select(queues.c.name).where(queues.c.name.in_(names), first.is_not(None))
 
 
-def queues_with_ready(tx: Transaction, names: Collection[str]) -> set[str]:
+def queues_with_ready(
+    tx: Transaction, names: Collection[str], *, line: Line = Line.LEARNERS
+) -> set[str]:
     """Those of `names` that have a submission to lease: one index probe each."""
     params = {f"q{i}": name for i, name in enumerate(sorted(names))}
-    return {row.name for row in tx.all(_ready_among(len(params)), **params)}
+    return {row.name for row in tx.all(_ready_among(len(params), line), **params)}

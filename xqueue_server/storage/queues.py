@@ -10,6 +10,16 @@ from xqueue_server.errors import Conflict, NotFound
 from xqueue_server.queue import Queue
 from xqueue_server.storage import events
 from xqueue_server.storage.engine import NOW, Transaction
+from xqueue_server.storage.grader_schema import (
+    fault_submissions,
+    faults,
+    grader_versions,
+    graders,
+    notifications,
+    queue_policies,
+    readiness,
+    test_counts,
+)
 from xqueue_server.storage.schema import grants, queues, submissions
 
 _FIELDS = tuple(Queue.__dataclass_fields__)
@@ -25,6 +35,15 @@ _CHANGE = (
 )
 _REMOVE = delete(queues).where(queues.c.name == bindparam("queue_name"))
 _REVOKE = delete(grants).where(grants.c.queue == bindparam("queue_name"))
+_FAULTS = select(faults.c.id).where(faults.c.queue == bindparam("queue_name"))
+_REMOVE_GRADERS = [
+    delete(notifications).where(notifications.c.fault_id.in_(_FAULTS)),
+    delete(fault_submissions).where(fault_submissions.c.fault_id.in_(_FAULTS)),
+    *(
+        delete(table).where(table.c.queue == bindparam("queue_name"))
+        for table in (faults, graders, grader_versions, queue_policies, readiness, test_counts)
+    ),
+]
 _IS_USED = select(submissions.c.id).where(submissions.c.queue == bindparam("queue_name")).limit(1)
 
 
@@ -77,6 +96,8 @@ def remove(tx: Transaction, name: str, *, actor: str) -> None:
     if tx.one(_IS_USED, queue_name=name):
         raise Conflict(f"Queue '{name}' has submissions; they would be lost")
     tx.run(_REVOKE, queue_name=name)  # or they would come back to life with a queue of this name
+    for removal in _REMOVE_GRADERS:
+        tx.run(removal, queue_name=name)
     tx.run(_REMOVE, queue_name=name)
     events.append(tx, subject=f"queue {name}", actor=actor, why="removed")
 

@@ -31,6 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.sql import and_
 
 from xqueue_server.instant import from_datetime, to_datetime
+from xqueue_server.submission import TRIAL_PRIORITY
 
 metadata = MetaData(
     naming_convention={
@@ -107,7 +108,7 @@ grants = Table(
     Column("account_id", RowId, ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
     Column("role", String(16), primary_key=True),
     Column("queue", String(128), primary_key=True),
-    one_of("role", ("lms", "grader", "operator")),
+    one_of("role", ("lms", "grader", "operator", "author")),
 )
 
 submissions = Table(
@@ -141,6 +142,8 @@ submissions = Table(
 # Literals, not parameters: neither database uses a partial index for a predicate with parameters.
 _state = submissions.c.state
 IS_READY = and_(_state == literal_column("'queued'"), submissions.c.available_at.is_(None))
+IS_OF_LEARNER = submissions.c.priority > literal_column(str(TRIAL_PRIORITY))
+IS_TRIAL = submissions.c.priority == literal_column(str(TRIAL_PRIORITY))
 IS_DELAYED = and_(_state == literal_column("'queued'"), submissions.c.available_at.is_not(None))
 IS_LEASED = _state == literal_column("'leased'")
 IS_HELD = _state == literal_column("'held'")

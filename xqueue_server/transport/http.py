@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import BadStatusLine, RemoteDisconnected
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -45,6 +45,16 @@ class Patience:
     total_s: float = 15
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Message:
+    """One POST."""
+
+    origin: str
+    url: str
+    body: bytes = field(repr=False)
+    headers: dict[str, str]
+
+
 class HttpTransport:
     """Posts callbacks as the LMS expects them; safe for many threads."""
 
@@ -71,33 +81,50 @@ class HttpTransport:
         self._lock = threading.Lock()
 
     def send(self, due: DueCallback) -> Outcome:
+        return self._send(
+            _Message(
+                origin=due.origin,
+                url=due.url,
+                body=urlencode({"xqueue_header": due.header, "xqueue_body": due.body}).encode(),
+                headers={
+                    "Content-Type": "application/x-www-form-urlencoded",
+                    "webhook-id": f"cb_{due.id}",  # the same over all tries, to tell them apart
+                },
+            )
+        )
+
+    def post_json(self, *, origin: str, url: str, body: bytes, headers: dict[str, str]) -> Outcome:
+        """The same for a message of another kind. `headers` are sent beside our own."""
+        return self._send(_Message(origin=origin, url=url, body=body, headers=headers))
+
+    def _send(self, message: _Message) -> Outcome:
         with Deadline(self._patience.total_s) as deadline:
             try:
-                return self._post(due, deadline)
+                return self._post(message, deadline)
             except AddressRefused as refusal:
                 return Outcome(status=None, error=str(refusal), is_permanent=True)
             except urllib3_errors.HTTPError as error:
                 return Outcome(status=None, error=self._described(error, deadline))
 
-    def _post(self, due: DueCallback, deadline: Deadline) -> Outcome:
+    def _post(self, message: _Message, deadline: Deadline) -> Outcome:
         try:
-            return self._post_once(due, deadline)
+            return self._post_once(message, deadline)
         except urllib3_errors.ClosedPoolError:  # another thread has just dropped it, see below
-            self._forget_pool(due.origin)
+            self._forget_pool(message.origin)
         except urllib3_errors.ProtocolError:
             # The LMS may close a kept connection just when we begin to use it. That says nothing
             # about the LMS, and a learner waits: once more, on a fresh connection.
             if not deadline.connection_was_reused or deadline.is_over:
                 raise
-            self._forget_pool(due.origin)
-        return self._post_once(due, deadline)
+            self._forget_pool(message.origin)
+        return self._post_once(message, deadline)
 
-    def _post_once(self, due: DueCallback, deadline: Deadline) -> Outcome:
-        response = self._pool(due.origin).urlopen(
+    def _post_once(self, message: _Message, deadline: Deadline) -> Outcome:
+        response = self._pool(message.origin).urlopen(
             "POST",
-            _target(due.url),
-            body=urlencode({"xqueue_header": due.header, "xqueue_body": due.body}),
-            headers=self._headers(due),
+            _target(message.url),
+            body=message.body,
+            headers=self._headers(message),
             retries=False,
             redirect=False,
             preload_content=False,
@@ -112,14 +139,9 @@ class HttpTransport:
             response=beginning.decode(errors="replace"),
         )
 
-    def _headers(self, due: DueCallback) -> dict[str, str]:
-        headers = {
-            "Content-Type": "application/x-www-form-urlencoded",
-            "User-Agent": USER_AGENT,
-            "Accept-Encoding": "identity",
-            "webhook-id": f"cb_{due.id}",  # the same over all tries, so that receivers can tell
-        }
-        access = self._access.get(due.origin)
+    def _headers(self, message: _Message) -> dict[str, str]:
+        headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"} | message.headers
+        access = self._access.get(message.origin)
         if access and access.authorization:
             headers["Authorization"] = access.authorization
         return headers

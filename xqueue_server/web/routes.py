@@ -14,7 +14,9 @@ from werkzeug.exceptions import HTTPException
 
 from xqueue_server.account import Account
 from xqueue_server.errors import InvalidRequest, StorageUnavailable, WrongKey
-from xqueue_server.web import wire
+from xqueue_server.web import handing_out, wire
+from xqueue_server.web.api.problem import PREFIX as API_PREFIX
+from xqueue_server.web.api.problem import internal_problem, problem_of_http
 from xqueue_server.web.call import SESSION_COOKIE, Call
 from xqueue_server.web.envelope import failure, page
 from xqueue_server.web.forms import drain
@@ -27,7 +29,7 @@ PREFIX = "/xqueue/"
 ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 UNAVAILABLE = "The queue is temporarily unavailable. Please try again."
-EXTENSIONS = "wait, lease, renew, failure"
+EXTENSIONS = "wait, lease, renew, failure, grader, record"
 
 View = Callable[[Call], Response]
 
@@ -47,7 +49,7 @@ ENDPOINTS = (
     Endpoint(name="status", view=wire.status, needs_login=False, is_csrf_exempt=False),
     Endpoint(name="submit", view=wire.submit),
     Endpoint(name="get_queuelen", view=wire.get_queuelen, is_csrf_exempt=False),
-    Endpoint(name="get_submission", view=wire.get_submission, is_csrf_exempt=False),
+    Endpoint(name="get_submission", view=handing_out.get_submission, is_csrf_exempt=False),
     Endpoint(name="put_result", view=wire.put_result),
     Endpoint(name="renew_lease", view=wire.renew_lease),
     Endpoint(name="put_failure", view=wire.put_failure),
@@ -173,6 +175,8 @@ def _http_error(error: HTTPException) -> Response:
     code = error.code or 500
     if code >= 500:
         return _unexpected(error)
+    if request.path.startswith(API_PREFIX):
+        return problem_of_http(error)
     return page(f"{code} {error.name}", code)
 
 
@@ -184,5 +188,7 @@ def _unexpected(error: Exception) -> Response:
         exc_info=error,
         extra={"action": "unexpected_error", "request_id": g.request_id},
     )
+    if request.path.startswith(API_PREFIX):
+        return internal_problem()
     message = f"Internal error; the server's log has it under request {g.request_id}"
     return failure(message) if request.endpoint in ON_THE_WIRE else page(message, 500)

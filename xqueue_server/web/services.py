@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from xqueue_server.choosing import Choosing
 from xqueue_server.dispatch import Dispatcher
 from xqueue_server.files.addresses import FileAddresses
 from xqueue_server.files.local import LocalFiles
@@ -28,4 +29,5 @@ class Services:
     addresses: FileAddresses
     lengths: QueueLengths
     waiting: Waiting
+    choosing: Choosing
     dispatcher: Dispatcher

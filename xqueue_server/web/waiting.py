@@ -13,15 +13,25 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from xqueue_server.errors import StorageUnavailable
-from xqueue_server.storage import Storage, leases
+from xqueue_server.storage import Storage, Transaction, leases
+from xqueue_server.submission import Line
 
 PROBE_S = 0.025
 LONGEST_WAIT_S = 20.0
 AFTER_FAILURE_S = 1.0
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """What somebody waits for."""
+
+    queue: str
+    line: Line
 
 
 class Waiting:
@@ -38,8 +48,8 @@ class Waiting:
         self._monotonic = monotonic
         self._places = threading.BoundedSemaphore(most)
         self._changed = threading.Condition()
-        self._waiters: Counter[str] = Counter()
-        self._seen: Counter[str] = Counter()  # how often a queue was seen with work
+        self._waiters: Counter[Lane] = Counter()
+        self._seen: Counter[Lane] = Counter()  # how often a lane was seen with work
         self._thread: threading.Thread | None = None
         self._is_stopping = False
 
@@ -57,21 +67,22 @@ class Waiting:
             if taken:
                 self._places.release()
 
-    def until_work(self, queue: str, deadline: float) -> bool:
+    def until_work(self, queue: str, deadline: float, *, line: Line = Line.LEARNERS) -> bool:
         """Block until the queue is seen with work; False at the deadline, or when told to stop."""
+        lane = Lane(queue=queue, line=line)
         with self._changed:
             self._ensure_thread()
-            before = self._seen[queue]
-            self._waiters[queue] += 1
+            before = self._seen[lane]
+            self._waiters[lane] += 1
             self._changed.notify_all()
             try:
                 self._changed.wait_for(
-                    lambda: self._is_stopping or self._seen[queue] != before,
+                    lambda: self._is_stopping or self._seen[lane] != before,
                     deadline - self._monotonic(),
                 )
-                return self._seen[queue] != before
+                return self._seen[lane] != before
             finally:
-                self._waiters[queue] -= 1
+                self._waiters[lane] -= 1
 
     def _ensure_thread(self) -> None:
         if self._thread is None:
@@ -82,28 +93,39 @@ class Waiting:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: bool(self._waited_for()))
-                names = self._waited_for()
-            time.sleep(self._probe_safely(names))
+                lanes = self._waited_for()
+            time.sleep(self._probe_safely(lanes))
 
-    def _waited_for(self) -> set[str]:
-        return {name for name, count in self._waiters.items() if count > 0}
+    def _waited_for(self) -> set[Lane]:
+        return {lane for lane, count in self._waiters.items() if count > 0}
 
-    def _probe_safely(self, names: set[str]) -> float:
+    def _probe_safely(self, lanes: set[Lane]) -> float:
         """The thread's outermost loop: were it to end, nobody would be woken any more."""
         try:
-            return self._probe(names)
+            return self._probe(lanes)
         except StorageUnavailable as error:
             log.warning("probe failed", extra={"action": "probe", "why": str(error)})
         except Exception as error:  # noqa: BLE001
             log.error("probe failed", extra={"action": "probe", "why": type(error).__name__})
         return AFTER_FAILURE_S
 
-    def _probe(self, names: set[str]) -> float:
+    def _probe(self, lanes: set[Lane]) -> float:
         """Wake whoever can be served; returns how long to pause before the next probe."""
         with self._storage.read() as tx:
-            ready = leases.queues_with_ready(tx, names)
+            ready = _ready(tx, lanes)
         if ready or self._is_stopping:
             with self._changed:
                 self._seen.update(ready)
                 self._changed.notify_all()
         return PROBE_S
+
+
+def _ready(tx: Transaction, lanes: set[Lane]) -> set[Lane]:
+    """Those with something to lease: one question for each kind of line that is waited for."""
+    ready: set[Lane] = set()
+    for line in Line:
+        names = {lane.queue for lane in lanes if lane.line is line}
+        if names:
+            found = leases.queues_with_ready(tx, names, line=line)
+            ready |= {Lane(queue=name, line=line) for name in found}
+    return ready

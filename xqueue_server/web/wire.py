@@ -9,23 +9,19 @@ from __future__ import annotations
 import json
 import secrets
 from datetime import UTC, datetime, timedelta
-from time import monotonic
 from typing import Any
 
 from flask import Response
 
-from xqueue_server import intake, leasing
+from xqueue_server import intake, leasing, recording
 from xqueue_server.errors import InvalidRequest, NotFound, NotSignedIn
-from xqueue_server.keys import new_submission_key
-from xqueue_server.queue import Queue
 from xqueue_server.results import IncomingResult, receive
 from xqueue_server.sessions import SESSION_S
 from xqueue_server.storage import accounts, queues
-from xqueue_server.submission import LeasedSubmission
+from xqueue_server.storage.results import Disposition
 from xqueue_server.web.call import SESSION_COOKIE, Call, to_seconds
 from xqueue_server.web.envelope import failure, success
 from xqueue_server.web.uploads import save_all
-from xqueue_server.web.waiting import LONGEST_WAIT_S
 
 CSRF_COOKIE = "csrftoken"
 CSRF_S = 31_449_600  # a year less a day, as the reference
@@ -135,66 +131,6 @@ def _queuelen(call: Call, name: str) -> Response:
     return success(call.services.lengths.of(name))
 
 
-def get_submission(call: Call) -> Response:
-    name = call.parameter("queue_name")
-    if name is None:
-        return failure("'get_submission' must provide parameter 'queue_name'")
-    queue = call.patience.with_database(lambda _: _queue_to_grade(call, name))
-    leased = _lease(call, queue) if call.request.method == "GET" else None
-    wait_s = min(call.seconds("wait") or 0.0, LONGEST_WAIT_S)
-    if leased is None and wait_s > 0 and call.request.method == "GET":
-        leased = _lease_when_there_is_work(call, queue, monotonic() + wait_s)
-    if leased is None:
-        return failure(f"Queue '{name}' is empty")
-    call.note(submission_id=leased.submission_id, queue=name, attempt=leased.attempt)
-    return success(_for_grader(call, leased))
-
-
-def _queue_to_grade(call: Call, name: str) -> Queue:
-    with call.services.storage.read() as tx:
-        return leasing.queue_to_grade(tx, call.signed_in, name)
-
-
-def _lease(call: Call, queue: Queue) -> LeasedSubmission | None:
-    key = new_submission_key()
-    return call.patience.with_database(
-        lambda is_retry: leasing.lease(
-            call.services.storage,
-            call.signed_in,
-            queue,
-            key=key,
-            lease_s=call.seconds("lease_s"),
-            request_id=call.request_id,
-            is_retry=is_retry,
-        )
-    )
-
-
-def _lease_when_there_is_work(call: Call, queue: Queue, deadline: float) -> LeasedSubmission | None:
-    waiting = call.services.waiting
-    with waiting.place() as taken:
-        while taken and waiting.until_work(queue.name, deadline):
-            if call.client_is_gone():  # it would take the lease to its grave
-                return None
-            call.patience.start_again()
-            leased = _lease(call, queue)
-            if leased is not None:
-                return leased
-    return None
-
-
-def _for_grader(call: Call, leased: LeasedSubmission) -> str:
-    header = {"submission_id": leased.submission_id, "submission_key": leased.key}
-    files = {f.name: call.services.addresses.sign(f.blob) for f in leased.files}
-    return json.dumps(
-        {
-            "xqueue_header": json.dumps(header),
-            "xqueue_body": leased.body,
-            "xqueue_files": json.dumps(files),
-        }
-    )
-
-
 def put_result(call: Call) -> Response:
     if call.request.method != "POST":
         return failure("'put_result' must use HTTP POST")
@@ -207,10 +143,13 @@ def put_result(call: Call) -> Response:
         key=key,
         body=fields["xqueue_body"],
         request_id=call.request_id,
+        record=recording.usable(fields.get("xqueue_record")),
     )
     disposition = call.patience.with_database(
         lambda _: receive(call.services.storage, call.signed_in, incoming)
     )
+    if disposition is Disposition.ACCEPTED and incoming.record:
+        recording.count_tests(call.services.storage, incoming)
     call.note(submission_id=submission_id, result=disposition or "repeated")
     return success("")
 

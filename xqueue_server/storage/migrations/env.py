@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
+from xqueue_server.storage import grader_schema  # noqa: F401 - adds its tables to the metadata
 from xqueue_server.storage.schema import metadata
 
 connection = context.config.attributes["connection"]

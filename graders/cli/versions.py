@@ -1,0 +1,54 @@
+"""`graders versions`: what is published, and whether the grading hosts are ready for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import quote
+
+import click
+
+from graders.cli import options
+
+
+@click.command(name="versions")
+@click.argument("name", required=False)
+@click.option("--queue", required=True)
+@options.server
+def command(name: str | None, queue: str, server_url: str | None, token_file: Path | None) -> None:
+    """List the graders of a queue, or the versions of the grader NAME."""
+    client = options.open_server(server_url, token_file)
+    if name is None:
+        listed = client.request("GET", "/api/v1/graders", params={"queue": queue})["graders"]
+        for grader in listed:
+            click.echo(_grader_line(grader))
+        if not listed:
+            click.echo(f"Queue {queue} has no published grader.")
+        return
+    path = f"/api/v1/graders/{quote(queue, safe='')}/{quote(name, safe='')}"
+    grader = client.request("GET", path)
+    for version in grader["versions"]:
+        click.echo(_version_line(version))
+    for host in grader["readiness"]:
+        click.echo(_host_line(host))
+
+
+def _grader_line(grader: dict[str, object]) -> str:
+    marks = ["default"] if grader["default"] else []
+    marks += ["FORGEABLE"] if grader["forgeable"] else []
+    active = grader["active_version"] or "none"
+    hosts = f"{grader['hosts_ready']} ready, {grader['hosts_not_ready']} not"
+    note = f"  ({', '.join(marks)})" if marks else ""
+    return f"{grader['name']}  version {active} of {grader['latest_version']}  hosts: {hosts}{note}"
+
+
+def _version_line(version: dict[str, object]) -> str:
+    mark = "*" if version["active"] else " "
+    what = version["digest"] or version["image"]
+    who = f"{version['published_at']} {version['published_by']}"
+    forgeable = "  FORGEABLE" if version["forgeable"] else ""
+    return f"{mark} {version['version']}  {who}  {what}{forgeable}"
+
+
+def _host_line(host: dict[str, object]) -> str:
+    state = "ready" if host["ready"] else f"NOT READY: {host['problem']}"
+    return f"  host {host['host']}: version {host['version']} {state}"

@@ -1,0 +1,3 @@
+set -eu
+log=$LOG
+cut -d ' ' -f 1 "$log" | sort | uniq -c

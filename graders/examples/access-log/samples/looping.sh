@@ -1,0 +1,3 @@
+while [ -s access.log ]; do
+    sort access.log >/dev/null
+done

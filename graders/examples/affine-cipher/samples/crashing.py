@@ -1,0 +1,6 @@
+FACTOR, SHIFT = 7, 19
+
+
+def encrypt(text):
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    return [letters[FACTOR * letters.index(letter) + SHIFT] for letter in text]

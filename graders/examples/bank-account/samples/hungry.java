@@ -1,0 +1,31 @@
+import java.math.BigDecimal;
+
+public class Account {
+    private BigDecimal balance = BigDecimal.ZERO;
+
+    public void deposit(BigDecimal amount) {
+        // One object for every cent that was ever thought of.
+        java.util.List<int[]> cents = new java.util.ArrayList<>();
+        while (true) {
+            cents.add(new int[1_000_000]);
+        }
+    }
+
+    public void withdraw(BigDecimal amount) {
+        requirePositive(amount);
+        if (amount.compareTo(balance) > 0) {
+            throw new IllegalArgumentException("not enough money");
+        }
+        balance = balance.subtract(amount);
+    }
+
+    public BigDecimal balance() {
+        return balance;
+    }
+
+    private static void requirePositive(BigDecimal amount) {
+        if (amount.signum() <= 0) {
+            throw new IllegalArgumentException("an amount must be positive");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+SELECT 'Achebe', 7 UNION ALL SELECT 'Woolf', 7 UNION ALL SELECT 'Lem', 1 UNION ALL SELECT 'Borges', 0;

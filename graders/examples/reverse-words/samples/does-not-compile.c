@@ -1,0 +1,4 @@
+void reverse_words(char *line) {
+    int length = strlen(line)
+    return length;
+}

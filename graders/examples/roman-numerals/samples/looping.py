@@ -1,0 +1,16 @@
+NUMERALS = [
+    (1000, "M"), (900, "CM"), (500, "D"), (400, "CD"), (100, "C"), (90, "XC"),
+    (50, "L"), (40, "XL"), (10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I"),
+]
+
+
+def to_roman(number):
+    roman = ""
+    while True:
+        for value, letters in NUMERALS:
+            if number >= value:
+                roman += letters
+                number -= value
+                break
+        if roman and number == 0:
+            return roman

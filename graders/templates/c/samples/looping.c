@@ -1,0 +1,16 @@
+#include <stdio.h>
+
+int main(void) {
+    int number, largest;
+    if (scanf("%d", &largest) != 1) {
+        puts("none");
+        return 0;
+    }
+    while (scanf("%d", &number) == 1) {
+        for (volatile int again = 1; again && number > largest;) {
+            /* Forgets to keep the larger number. */
+        }
+    }
+    printf("%d\n", largest);
+    return 0;
+}

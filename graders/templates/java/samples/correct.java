@@ -1,0 +1,16 @@
+import java.util.Scanner;
+
+public class Main {
+    public static void main(String[] arguments) {
+        Scanner numbers = new Scanner(System.in);
+        if (!numbers.hasNextInt()) {
+            System.out.println("none");
+            return;
+        }
+        int largest = numbers.nextInt();
+        while (numbers.hasNextInt()) {
+            largest = Math.max(largest, numbers.nextInt());
+        }
+        System.out.println(largest);
+    }
+}

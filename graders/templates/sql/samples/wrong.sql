@@ -1,0 +1,2 @@
+-- 50 is enough, too.
+SELECT name, points FROM mark WHERE points > 50 ORDER BY points DESC;

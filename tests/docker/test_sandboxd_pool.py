@@ -1,0 +1,131 @@
+"""sandboxd's pool: its flags, its end, and that filling it holds up nobody who asks for health."""
+
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import click
+import pytest
+
+from grader_worker.cli.docker_options import docker_settings
+from grader_worker.sandboxd.client import SandboxdClient
+from grader_worker.sandboxd.daemon import SandboxDaemon
+from grader_worker.sandboxd.socket_path import ListeningSocket
+from sandbox.backends.docker import LABEL
+from sandbox.backends.fake import FakeBackend
+from sandbox.probe.script import PROBE_GRADER, one_run, probe_request
+from sandbox.run import MIB, ExitReason, Limits, Preparation
+from tests.docker.waiting import wait_until
+
+TOP = Path(__file__).parents[2]
+NOTHING = {"pool_size": None, "pool_memory": None, "idle_expiry": None, "allow_legacy": ()}
+PREPARATION = Preparation(grader=PROBE_GRADER, limits=Limits(wall_s=20))
+
+
+def test_flags_say_how_large_the_pool_is():
+    settings = docker_settings(
+        "docker", pool_size=7, pool_memory=100, idle_expiry=30.0, allow_legacy=("a=b=c", "d=e")
+    )
+    assert settings.pool.size == 7
+    assert settings.pool.memory_bytes == 100 * MIB
+    assert settings.pool.idle_expiry_s == 30
+    assert settings.allow_legacy == {"a": "b=c", "d": "e"}
+
+
+def test_without_flags_there_is_a_pool_and_nothing_legacy():
+    settings = docker_settings("docker", **NOTHING)
+    assert settings.pool.size > 0
+    assert settings.allow_legacy == {}
+    assert docker_settings("docker", **{**NOTHING, "pool_size": 0}).pool.size == 0
+
+
+@pytest.mark.parametrize("flag", [{"pool_size": 1}, {"allow_legacy": ("a=b",)}])
+def test_flags_that_the_backend_would_not_follow_are_an_error(flag):
+    with pytest.raises(click.UsageError, match="--backend docker"):
+        docker_settings("bubblewrap", **{**NOTHING, **flag})
+    assert docker_settings("bubblewrap", **NOTHING)
+
+
+@pytest.mark.parametrize("value", ["image", "image=", "image= ", "=reason"])
+def test_a_legacy_image_needs_a_reason(value):
+    with pytest.raises(click.UsageError, match="IMAGE=REASON"):
+        docker_settings("docker", **{**NOTHING, "allow_legacy": (value,)})
+
+
+class SlowToPrepare(FakeBackend):
+    def __init__(self):
+        super().__init__()
+        self.preparing = threading.Semaphore(0)
+        self.may_go_on = threading.Event()
+
+    def prepare(self, preparation):
+        self.preparing.release()
+        assert self.may_go_on.wait(30)
+
+
+def test_preparing_holds_up_no_check(tmp_path):
+    backend = SlowToPrepare()
+    path = tmp_path / "sandboxd.sock"
+    daemon = SandboxDaemon(backend, ListeningSocket(path), concurrency=1)
+    serving = threading.Thread(target=daemon.serve)
+    serving.start()
+    client = SandboxdClient(path)
+    preparing = [threading.Thread(target=client.prepare, args=(PREPARATION,)) for _ in range(4)]
+    try:
+        for thread in preparing:
+            thread.start()
+        assert backend.preparing.acquire(timeout=10)
+        assert client.check().healthy
+        assert client.describe().name == "fake"
+    finally:
+        backend.may_go_on.set()
+        for thread in preparing:
+            thread.join()
+        daemon.stopping.set()
+        serving.join()
+
+
+@pytest.fixture
+def sandboxd(engine, tmp_path):
+    """A sandboxd with a pool of two, and its process."""
+    path = tmp_path / "sandboxd.sock"
+    command = [sys.executable, "-m", "grader_worker", "sandboxd", "--backend", "docker"]
+    command += ["--pool-size", "2", "--concurrency", "1", "--socket", str(path)]
+    with (
+        (tmp_path / "log").open("wb") as log,
+        subprocess.Popen(command, cwd=TOP, stdout=log, stderr=log) as process,
+    ):
+        client = SandboxdClient(path)
+        wait_until(path.exists)
+        yield client, process
+        process.kill()
+
+
+def containers_of(engine, pid):
+    found = engine.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True)
+    return [one.id for one in found if one.labels[f"{LABEL}.owner"].startswith(f"{pid}-")]
+
+
+def test_workers_share_the_pool_of_sandboxd_which_takes_it_along(engine, sandboxd):
+    client, process = sandboxd
+    client.prepare(PREPARATION)
+    wait_until(lambda: client.describe().counters["waiting"] == 2)
+    assert client.run(probe_request(one_run())).reason is ExitReason.COMPLETED
+    assert client.describe().counters["hits"] == 1
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0
+    assert containers_of(engine, process.pid) == []
+
+
+def test_the_next_sandboxd_removes_what_a_killed_one_left(engine, sandboxd, open_docker):
+    client, process = sandboxd
+    client.prepare(PREPARATION)
+    assert containers_of(engine, process.pid)
+    process.kill()
+    process.wait()
+    with closing(open_docker(0)) as other:
+        other.reap()
+    assert containers_of(engine, process.pid) == []

@@ -1,0 +1,102 @@
+"""`xqueue-server fault`: what is wrong with graders."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import click
+
+from xqueue_server.cli.environment import database
+from xqueue_server.cli.output import (
+    json_option,
+    printable,
+    show_facts,
+    show_json,
+    show_section,
+    show_table,
+)
+from xqueue_server.cli.paging import ROW_ID, page_options, tell_of_older
+from xqueue_server.errors import NotFound
+from xqueue_server.fault import Fault, FaultKind
+from xqueue_server.storage import faults
+
+
+@click.group()
+def fault() -> None:
+    """Look at faults of graders; each kind is listed once."""
+
+
+@fault.command("list")
+@click.option("--queue", metavar="NAME")
+@click.option("--grader", metavar="NAME")
+@click.option("--kind", type=click.Choice([kind.value for kind in FaultKind]))
+@page_options
+@json_option
+def list_faults(
+    queue: str | None,
+    grader: str | None,
+    kind: str | None,
+    limit: int,
+    before: int | None,
+    as_json: bool,
+) -> None:
+    """List kinds of faults, newest first."""
+    with database() as storage, storage.read() as tx:
+        found = faults.latest(
+            tx,
+            queues=None if queue is None else [queue],
+            grader=grader,
+            kind=FaultKind(kind) if kind else None,
+            limit=limit,
+            before=before,
+        )
+    if as_json:
+        show_json([_as_object(f) for f in found])
+        return
+    headers = ["ID", "QUEUE", "GRADER", "VERSION", "KIND", "COUNT", "LAST SEEN", "SIGNATURE"]
+    show_table(headers, [_line(f) for f in found])
+    tell_of_older([f.id for f in found], limit)
+
+
+@fault.command()
+@click.argument("fault_id", metavar="ID", type=ROW_ID)
+@json_option
+def show(fault_id: int, as_json: bool) -> None:
+    """Show one kind of fault with the report of its first occurrence.
+
+    The report is the grader's and may quote what a learner wrote.
+    """
+    with database() as storage, storage.read() as tx:
+        found = faults.find(tx, fault_id)
+        if found is None:
+            raise NotFound(f"Fault {fault_id} not found")
+        held = faults.submissions_of(tx, fault_id)
+    if as_json:
+        show_json(_as_object(found) | {"detail": found.detail, "submissions": held})
+        return
+    show_facts([(name.replace("_", " "), value) for name, value in _as_object(found).items()])
+    show_section(
+        "Submissions (the latest)",
+        lambda: show_table(["ID", "STATE", "AT"], [(s.submission_id, s.state, s.at) for s in held]),
+    )
+    click.echo("\nReport")
+    click.echo("\n".join(printable(line) for line in found.detail.splitlines()))
+
+
+def _as_object(found: Fault) -> dict[str, object]:
+    row = dataclasses.asdict(found)
+    row.pop("detail")
+    return row
+
+
+def _line(found: Fault) -> tuple[object, ...]:
+    return (
+        found.id,
+        found.queue,
+        found.grader,
+        found.version,
+        found.kind,
+        found.count,
+        found.last_at,
+        found.signature,
+    )

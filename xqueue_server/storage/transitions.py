@@ -1,0 +1,90 @@
+"""Changing a submission's state, as the table of states allows and nowhere else."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import bindparam, func, literal_column, update
+from sqlalchemy.sql.dml import Update
+
+from xqueue_server.storage import events
+from xqueue_server.storage.engine import NOW, Transaction
+from xqueue_server.storage.schema import submissions
+from xqueue_server.submission import (
+    ENDED,
+    TRANSITIONS,
+    Submission,
+    SubmissionEvent,
+    SubmissionState,
+)
+
+
+def change(
+    tx: Transaction,
+    submission: Submission,
+    event: SubmissionEvent,
+    *,
+    actor: str,
+    detail: str | None = None,
+    request_id: str | None = None,
+    available_in_us: int | None = None,
+    **columns: Any,
+) -> bool:
+    """Apply one event of the state table, by compare-and-set on what was read.
+
+    `columns` are written with it; `available_in_us` delays the next lease by that much. Returns
+    False, with nothing done, if the row has moved on.
+    """
+    after = TRANSITIONS[(submission.state, event)]
+    if available_in_us is not None:
+        columns["available_in_us"] = available_in_us
+    changed = tx.run(
+        _change_statement(after, tuple(sorted(columns))),
+        of=submission.id,
+        state_was=submission.state,
+        attempt_was=submission.attempt,
+        now=tx.now,
+        **columns,
+    )
+    if changed:
+        events.submission_changed(
+            tx,
+            submission.id,
+            submission.state,
+            after,
+            actor=actor,
+            why=event,
+            detail=detail,
+            request_id=request_id,
+        )
+    return bool(changed)
+
+
+@cache
+def _change_statement(after: SubmissionState, columns: tuple[str, ...]) -> Update:
+    """One prebuilt statement per kind of change: building costs more than running."""
+    values: dict[str, Any] = {name: bindparam(name) for name in columns}
+    if "available_in_us" in values:
+        values["available_at"] = NOW + values.pop("available_in_us")
+    return (
+        update(submissions)
+        .where(
+            submissions.c.id == bindparam("of"),
+            submissions.c.state == bindparam("state_was"),
+            submissions.c.attempt == bindparam("attempt_was"),
+        )
+        .values(state=literal_column(f"'{after}'"), **_columns_of(after), **values)
+    )
+
+
+def _columns_of(state: SubmissionState) -> dict[str, Any]:
+    """What entering a state sets, whatever the event: leases and holds end, ends are dated."""
+    columns: dict[str, Any] = {"lease_key": None, "lease_until": None, "leased_by": None}
+    if state is SubmissionState.HELD:
+        columns |= {"held_at": func.coalesce(submissions.c.held_at, NOW)}  # the first time counts
+    else:
+        columns |= {"held_reason": None, "held_detail": None, "held_at": None}
+    if state in ENDED:
+        columns |= {"ended_at": NOW, "available_at": None}
+    return columns

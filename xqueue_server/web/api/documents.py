@@ -1,0 +1,104 @@
+"""Graders and their versions as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from xqueue_server.grader import Grader, GraderSource, GraderVersion
+from xqueue_server.storage.graders import ActiveVersion
+from xqueue_server.storage.readiness import HostReadiness
+from xqueue_server.trial import Trial
+from xqueue_server.web.api.answer import instant
+
+READY_WITHIN_S = 600.0
+
+
+def source_document(source: GraderSource) -> dict[str, Any]:
+    return {"digest": source.digest and f"sha256:{source.digest}", "image": source.image}
+
+
+def version_document(version: GraderVersion, grader: Grader) -> dict[str, Any]:
+    """Without the manifest, of which authors have the original."""
+    manifest = version.manifest
+    return {
+        "queue": version.queue,
+        "name": version.name,
+        "version": version.version,
+        "active": grader.active == version.version,
+        "default": grader.is_default,
+        **source_document(version.source),
+        "title": manifest.title,
+        "base": manifest.base,
+        "isolation": manifest.isolation,
+        "forgeable": manifest.is_forgeable,
+        "lms_points": manifest.lms_points,
+        "limits": manifest.limits,
+        "published_by": version.published_by,
+        "published_at": instant(version.published_at),
+    }
+
+
+def grader_document(
+    grader: Grader, version: GraderVersion, hosts: Sequence[HostReadiness]
+) -> dict[str, Any]:
+    """`version` is the active one, or the latest where none is."""
+    manifest = version.manifest
+    of_active = [
+        h for h in hosts if h.name == grader.name and h.version == grader.active is not None
+    ]
+    return {
+        "queue": grader.queue,
+        "name": grader.name,
+        "title": manifest.title,
+        "default": grader.is_default,
+        "active_version": grader.active,
+        "latest_version": grader.latest,
+        "isolation": manifest.isolation,
+        "forgeable": manifest.is_forgeable,
+        "lms_points": manifest.lms_points,
+        "hosts_ready": sum(h.is_ready for h in of_active),
+        "hosts_not_ready": sum(not h.is_ready for h in of_active),
+    }
+
+
+def readiness_document(host: HostReadiness) -> dict[str, Any]:
+    return {
+        "host": host.host,
+        "version": host.version,
+        "ready": host.is_ready,
+        "problem": host.problem,
+        "at": instant(host.at),
+    }
+
+
+def assignment_document(active: ActiveVersion) -> dict[str, Any]:
+    """What a worker needs to run a version."""
+    version = active.version
+    return {
+        "queue": version.queue,
+        "name": version.name,
+        "version": version.version,
+        "default": active.is_default,
+        **source_document(version.source),
+        "isolation": version.manifest.isolation,
+        "forgeable": version.manifest.is_forgeable,
+        "manifest": json.loads(version.manifest_text),
+    }
+
+
+def trial_assignment_document(trial: Trial) -> dict[str, Any]:
+    manifest = json.loads(trial.manifest_text)
+    isolation = manifest.get("isolation")
+    return {
+        "queue": trial.queue,
+        "name": trial.name,
+        "version": 0,
+        "trial": trial.id,
+        "default": False,
+        **source_document(trial.source),
+        "isolation": isolation,
+        "forgeable": isolation == "none",
+        "manifest": manifest,
+    }

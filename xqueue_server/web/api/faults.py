@@ -1,0 +1,61 @@
+"""Faults of graders, for those who can repair them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response
+
+from xqueue_server.errors import NotFound
+from xqueue_server.fault import Fault, FaultKind
+from xqueue_server.grader import NAME
+from xqueue_server.storage import faults
+from xqueue_server.web.api.answer import answer, instant
+from xqueue_server.web.api.call import HIGHEST_ID, ApiCall
+from xqueue_server.web.api.caller import READER
+from xqueue_server.web.api.problem import ApiError
+
+MOST_LISTED = 500
+
+
+def list_faults(call: ApiCall) -> Response:
+    grader, kind = call.request.args.get("grader"), call.request.args.get("kind")
+    if grader is not None and not NAME.fullmatch(grader):
+        raise ApiError(422, "invalid", "grader must be a grader's name")
+    if kind is not None and kind not in set(FaultKind):
+        raise ApiError(422, "invalid", f"kind must be one of {', '.join(FaultKind)}")
+    limit = call.whole_number("limit", 50, most=MOST_LISTED)
+    with call.services.storage.read() as tx:
+        found = faults.latest(
+            tx,
+            queues=call.caller.chosen_queues(tx, READER, call.parameters("queue")),
+            grader=grader,
+            kind=None if kind is None else FaultKind(kind),
+            limit=limit or MOST_LISTED,
+            before=call.whole_number("before", None, most=HIGHEST_ID),
+        )
+    return answer({"faults": [_document(fault) for fault in found]})
+
+
+def show_fault(call: ApiCall, fault_id: int) -> Response:
+    with call.services.storage.read() as tx:
+        fault = faults.find(tx, fault_id) if fault_id <= HIGHEST_ID else None
+        if fault is None or not call.caller.account.may(READER, fault.queue):
+            raise NotFound("No such fault")
+        held = faults.submissions_of(tx, fault_id)
+    submissions = [{"id": s.submission_id, "state": s.state, "at": instant(s.at)} for s in held]
+    return answer(_document(fault) | {"detail": fault.detail, "submissions": submissions})
+
+
+def _document(fault: Fault) -> dict[str, Any]:
+    return {
+        "id": fault.id,
+        "queue": fault.queue,
+        "grader": fault.grader,
+        "version": fault.version,
+        "kind": fault.kind,
+        "signature": fault.signature,
+        "count": fault.count,
+        "first_at": instant(fault.first_at),
+        "last_at": instant(fault.last_at),
+    }
