@@ -10,6 +10,7 @@ from grader_worker.assignment import ServedQueue
 from grader_worker.event_log import log_event
 from grader_worker.grading import Sandbox
 from grader_worker.poller import IdlePace, Poller
+from grader_worker.preparing import OwnGraders
 from grader_worker.published.publications import Publications
 from grader_worker.sandbox_gate import SandboxGate
 from grader_worker.stopping import Stop
@@ -38,9 +39,11 @@ def poll_queues(
         for queue in served
         for number in range(threads_per_queue or queue.concurrency)
     ]
-    for keeper in publications.keepers(sandbox, stop.wait):
+    own = OwnGraders(served, sandbox=sandbox, sleep=stop.wait)
+    published = publications.keepers(sandbox, stop.wait)
+    for keep in (own.keep_until_stopped, *(keeper.keep_until_stopped for keeper in published)):
         # Not waited for at the end: it may be in the middle of a long download.
-        threading.Thread(target=keeper.keep_until_stopped, name="keeper", daemon=True).start()
+        threading.Thread(target=keep, name="keeper", daemon=True).start()
     log_event("polling", queues=[queue.name for queue in served], threads=len(threads))
     for thread in threads:
         thread.start()

@@ -20,12 +20,13 @@ from grader_worker.grading import (
     grade,
 )
 from grader_worker.lease import Lease
+from grader_worker.preparing import preparation_of
 from grader_worker.record import record_text
 from grader_worker.renewal import LEASE_S, RENEW_EVERY_S, Renewal, kept_alive
 from grader_worker.sandbox_gate import SandboxGate, Sleep
 from grader_worker.submitted_files import SubmittedFiles
 from grader_worker.xqueue_client import XQueueClient
-from sandbox.errors import GraderNotUsable
+from sandbox.errors import GraderNotUsable, SandboxUnavailable
 
 RESULT_BOUND_S = 600.0
 """How long a grade is offered to a server that does not answer. After that it is lost to us,
@@ -129,9 +130,15 @@ class Grader:
     def _grade(self, lease: Lease) -> Outcome:
         try:
             assignment = self.assignments.of(lease)
+            if lease.grader is not None and lease.grader.trial is not None:
+                # Nobody could make it ready before: its image may have to be pulled.
+                self._sandbox.prepare(preparation_of(assignment))
         except GraderNotUsable as error:
             text = f"unusable grader: {error}"
             return GraderBroken(summary=text, detail=text)
+        except SandboxUnavailable as error:
+            text = f"sandbox: {error}"
+            return PlatformBroken(summary=text, detail=text, sandbox_down=False)
         except XQueueError as error:
             text = f"assignment: {error}"
             return PlatformBroken(summary=text, detail=text, sandbox_down=False)

@@ -9,11 +9,11 @@ import random
 import socket
 from collections.abc import Mapping, Sequence
 
-from grader_worker.assignment import Assignment
 from grader_worker.backoff import Backoff, Random, jittered_s
 from grader_worker.errors import XQueueError
 from grader_worker.event_log import log_crash, log_event, log_warning
 from grader_worker.grading import Sandbox
+from grader_worker.preparing import preparation_of
 from grader_worker.published.assignments import PublishedAssignments
 from grader_worker.published.grader_cache import BundleCache, VersionCache
 from grader_worker.published.readiness import ReadyFlag
@@ -22,7 +22,6 @@ from grader_worker.sandbox_gate import Sleep
 from grader_worker.server_account import ServerAccount
 from grader_worker.xqueue_client import XQueueClient
 from sandbox.errors import SandboxError
-from sandbox.run import Preparation
 
 LOOK_EVERY_S = 15.0
 REPORT_EVERY_S = 180.0
@@ -106,7 +105,7 @@ class Keeper:
         self._versions.remember_version(grader)
         try:
             assignment = self._books[grader.queue].usable(grader)
-            self._sandbox.prepare(_preparation(assignment))
+            self._sandbox.prepare(preparation_of(assignment))
         except SandboxError as error:
             return Readiness(grader=grader, problem=str(error)[:500])
         return Readiness(grader=grader, problem=None)
@@ -131,12 +130,3 @@ def _is_ready(queue: str, states: Sequence[Readiness]) -> bool:
         return True
     defaults = [state for state in own if state.grader.is_default] or own
     return any(state.problem is None for state in defaults)
-
-
-def _preparation(assignment: Assignment) -> Preparation:
-    return Preparation(
-        grader=assignment.grader,
-        limits=assignment.limits,
-        isolation=assignment.isolation,
-        runtime=assignment.runtime,
-    )

@@ -69,7 +69,7 @@ class NamedFile(click.ParamType[tuple[str, bytes]]):
 )
 @options.local_backend
 @options.server
-@click.option("--queue", help="With --server: the queue on whose workers it runs.")
+@click.option("--queue", help="Run it on the server, by the workers of this queue.")
 @click.option("--image", help="With --server, tier 2: what `graders build --push` printed.")
 def command(
     directory: Path,
@@ -98,7 +98,7 @@ def command(
         from graders.shell import open_shell
 
         raise SystemExit(open_shell(directory, answer, backend))
-    if server_url:
+    if _asked_for_server(queue):
         if backend:
             raise click.UsageError("--backend has no meaning together with --server")
         graded = _on_server(directory, answer, server_url, token_file, queue, image)
@@ -130,19 +130,23 @@ def _here(directory: Path, answer: Answer, backend: str | None) -> Graded:
     return Graded(title=title, where=sandbox.why, record=record, reply=reply)
 
 
+def _asked_for_server(queue: str | None) -> bool:
+    """By --queue, or by --server itself: an address in the environment is there for publishing."""
+    source = click.get_current_context().get_parameter_source("server_url")
+    return queue is not None or source is click.core.ParameterSource.COMMANDLINE
+
+
 def _on_server(
     directory: Path,
     answer: Answer,
-    url: str,
+    url: str | None,
     token_file: Path | None,
     queue: str | None,
     image: str | None,
 ) -> Graded:
-    from graders.server_client import ServerClient, read_token
-
-    if token_file is None or queue is None:
-        raise click.UsageError("--server needs --token-file and --queue")
-    client = ServerClient(url, read_token(token_file))
+    if queue is None:
+        raise click.UsageError("--server needs --queue: on whose workers it is to run")
+    client = options.open_server(url, token_file)
     manifest = replace(load_manifest(directory), image=image)
     if manifest.tier == 2 and image is None:
         raise GradingFailed(

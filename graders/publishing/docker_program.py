@@ -91,10 +91,18 @@ class DockerProgram:
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Without a DOCKER_HOST, the program might follow a context to another engine."""
+    """What the program is to be told, unless the author says otherwise.
+
+    Without a DOCKER_HOST it might follow a context to another engine. A builder beside the engine
+    sees none of its images, and what BuildKit attests holds the time: the same directory would
+    never be the same image. Both variables are BuildKit's:
+    https://docs.docker.com/build/building/variables/#build-tool-configuration-variables
+    """
     own = dict(environ)
     if os.name == "posix":
         own.setdefault("DOCKER_HOST", USUAL_ENGINE)
+    own.setdefault("BUILDX_BUILDER", "default")
+    own.setdefault("BUILDX_NO_DEFAULT_ATTESTATIONS", "1")
     return own
 
 

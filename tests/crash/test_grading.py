@@ -21,7 +21,7 @@ from xqueue_server.submission import SubmissionState
 
 # -- the server ----------------------------------------------------------------------------------
 
-GET = "xqueue_server.web.wire.get_submission"
+HANDED_OUT = "xqueue_server.web.handing_out._for_grader"
 LEASE = "xqueue_server.leasing.lease"
 RENEW_CALL = "xqueue_server.web.wire.renew_lease"
 RENEW = "xqueue_server.leasing.renew"
@@ -41,8 +41,8 @@ LEASING = (
     after(CLAIM, "the claim"),
     *CLAIMING,
     *CLAIMED,
-    after("xqueue_server.web.wire._for_grader", "the submission is read"),
-    after(HTTP_ANSWERED, "the submission is sent", armed_by="xqueue_server.web.wire._for_grader"),
+    after(HANDED_OUT, "the submission is read"),
+    after(HTTP_ANSWERED, "the submission is sent", armed_by=HANDED_OUT),
 )
 RENEWING = (
     before(RENEW_CALL, "the renewal"),

@@ -91,7 +91,8 @@ class PrivateEngine:
         # Nothing that the host's own engine has set up is touched.
         apart = ["bridge=none", "iptables=false", "ip6tables=false", "ip-forward=false"]
         options = [*apart, "ip-masq=false", *(f"{name}={path}" for name, path in places.items())]
-        return ["dockerd", *(f"--{option}" for option in options)]
+        # In a network of its own: with `bridge=none` an engine removes docker0, the host's too.
+        return ["unshare", "--net", "dockerd", *(f"--{option}" for option in options)]
 
     def _answers(self):
         with socket.socket(socket.AF_UNIX) as client:

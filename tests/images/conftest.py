@@ -8,6 +8,7 @@ from graders.publishing.docker_program import BUILD_NETWORK, DockerProgram
 from graders.publishing.image_build import build_image
 from graders.shipping import library_files
 from sandbox.backends.docker import DockerBackend
+from sandbox.backends.docker.image_walk import PRIVATE_LABEL
 from tests.docker.conftest import build_image as image_of_lines  # noqa: F401 - a fixture
 from tests.images.registry import Registry
 from tests.kit.written import write_files
@@ -79,6 +80,15 @@ def forget_image(engine):  # noqa: F811
     for image_id in dict.fromkeys(made):
         if image_id in present:
             engine.images.remove(image_id, force=True)
+
+
+@pytest.fixture
+def open_grader(engine, grader_at):  # noqa: F811
+    """A grader that learners could read, and whose image goes at the end."""
+    yield grader_at({"grader.yaml": f"{GRADER_YAML}private: [/etc/passwd]\n"})
+    label = f'{PRIVATE_LABEL}=["/etc/passwd"]'
+    for image in engine.images.list(filters={"label": label}):
+        engine.images.remove(image.id, force=True)
 
 
 @pytest.fixture

@@ -190,9 +190,8 @@ def test_the_command_prints_the_image_id_alone_on_stdout(grader_at, forget_image
     assert "Learners can not read" in done.stderr
 
 
-def test_the_command_refuses_an_image_open_to_learners(grader_at, engine):
-    yaml = f"{GRADER_YAML}private: [/etc/passwd]\n"
-    done = CliRunner().invoke(main, ["build", "--quiet", str(grader_at({"grader.yaml": yaml}))])
+def test_the_command_refuses_an_image_open_to_learners(open_grader):
+    done = CliRunner().invoke(main, ["build", "--quiet", str(open_grader)])
     assert done.exit_code == 1
     assert "/etc/passwd can be read by learners" in done.output
     assert done.stdout == ""

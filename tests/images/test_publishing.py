@@ -112,9 +112,8 @@ def test_without_a_docker_nothing_is_built(grader_at, server, monkeypatch, tmp_p
     assert "images need Docker, and it does not answer" in done.output
 
 
-def test_an_open_image_is_not_published(grader_at, server, engine):
-    yaml = f"{GRADER_YAML}private: [/etc/passwd]\n"
-    done = publish(grader_at({"grader.yaml": yaml}))
+def test_an_open_image_is_not_published(open_grader, server):
+    done = publish(open_grader)
     assert done.exit_code == 1
     assert "/etc/passwd can be read by learners" in done.output
     assert server == []

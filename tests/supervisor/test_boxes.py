@@ -110,7 +110,7 @@ def public_folder():
 def begin_boxes(xq, folder, bwrap_script, **limits):
     """A supervisor whose bubblewrap is this script, and which has been told to start."""
     bwrap = folder / "bwrap"
-    bwrap.write_text(f"#!/bin/sh\n{bwrap_script}\n")
+    bwrap.write_text(f"#!/bin/bash\n{bwrap_script}\n")
     bwrap.chmod(0o755)
     supervisor = Supervisor(command=[str(xq), "--boxes"])
     supervisor.until("ready")
@@ -124,19 +124,20 @@ def boxes(xq, folder, bwrap_script):
         return supervisor.until("ended")[-1]
 
 
-STATUS_FD = 'while [ "$1" != --json-status-fd ]; do shift; done; fd=/proc/self/fd/$2'
+STATUS_FD = 'while [ "$1" != --json-status-fd ]; do shift; done; exec 9>&$2'
 
 
 def test_a_box_that_could_not_be_set_up_is_the_platforms_failure(xq, public_folder):
     assert "set up" in boxes(xq, public_folder, "exit 1")["detail"]
-    told = f"{STATUS_FD}\necho '{{\"child-pid\": 4194999}}' > $fd; exit 1"
+    told = f"{STATUS_FD}\necho '{{\"child-pid\": 4194999}}' >&9; exit 1"
     ended = boxes(xq, public_folder, told)
     assert ended["how"] == "platform"
     assert "set up" in ended["detail"]
 
 
 def test_a_box_that_lives_on_although_it_was_killed_is_the_platforms_failure(xq, public_folder):
-    lives_on = f'{STATUS_FD}\nsleep 600 & echo "{{\\"child-pid\\": $!}}" > $fd\nwait\nexec sleep 600'
+    told = "sleep 600 & echo '{\"child-pid\": '$!'}' >&9"
+    lives_on = f"{STATUS_FD}\nexec 4>&-\n{told}\nwait\nexec sleep 600"
     with begin_boxes(xq, public_folder, lives_on, wall_s=1) as supervisor:
         supervisor.until("ended")
         assert supervisor.process.wait(20) == 70
@@ -145,14 +146,15 @@ def test_a_box_that_lives_on_although_it_was_killed_is_the_platforms_failure(xq,
 
 def test_only_the_child_of_bubblewrap_is_killed_as_a_boxs_first_process(xq, public_folder):
     with subprocess.Popen(["sleep", "600"]) as innocent:
-        told = f"{STATUS_FD}\necho '{{\"child-pid\": {innocent.pid}}}' > $fd; sleep 0.2; exit 1"
+        told = f"{STATUS_FD}\necho '{{\"child-pid\": {innocent.pid}}}' >&9; sleep 0.2; exit 1"
         assert boxes(xq, public_folder, told)["how"] == "platform"
-        assert innocent.poll() is None
+        with pytest.raises(subprocess.TimeoutExpired):
+            innocent.wait(0.5)
         innocent.kill()
 
 
 def test_a_program_that_ends_with_bubblewraps_own_code_is_believed(xq, public_folder):
-    told = f'{STATUS_FD}\necho \'{{"child-pid": 4194999}}\n{{"exit-code": 1}}\' > $fd; exit 1'
+    told = f'{STATUS_FD}\necho \'{{"child-pid": 4194999}}\n{{"exit-code": 1}}\' >&9; exit 1'
     ended = boxes(xq, public_folder, told)
     assert (ended["how"], ended["detail"]) == (
         "grader-exited",
