@@ -114,4 +114,4 @@ def wait_until(condition: Callable[[], bool], *, at_most_s: float = 60.0) -> Non
     while not condition():
         if time.monotonic() > until:
             raise TimeoutError("what the measurement waits for did not come")
-        pause.wait(0.005)
+        pause.wait(0.05)

@@ -143,7 +143,7 @@ class Campaign:
     ) -> Callable[[], None]:
         """Waits for a full pool, so that a latency does not hold the refill of the one before."""
         grading.prepare()
-        return lambda: loops.wait_until(lambda: backend.pool_counters["waiting"] >= count)
+        return lambda: loops.wait_until(lambda: backend.describe().counters["waiting"] >= count)
 
     def _row(self, name: str, seen: Seen) -> Seen:
         row = Row(name=name, seen=seen)
