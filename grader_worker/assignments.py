@@ -23,7 +23,8 @@ class Assignments(Protocol):
         ...
 
     def of(self, lease: Lease) -> Assignment:
-        """Raises GraderNotUsable for the course team's fault, XQueueError for the server's."""
+        """Raises GraderNotUsable for the course team's fault, SandboxUnavailable for this host's,
+        XQueueError for the server's."""
         ...
 
 

@@ -13,10 +13,14 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 _logger = logging.getLogger("grader_worker")
+SANDBOX = "sandbox"
+"""The logger of the package below us: its records carry their facts as `extra`."""
+_OF_ANY_RECORD = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
 
 
 class JsonFormatter(logging.Formatter):
-    """Ours carry `event` and facts; records of libraries become event `library`."""
+    """Ours carry `event` and facts, those of the sandbox become event `sandbox` with theirs, and
+    those of libraries event `library` with their text alone."""
 
     def format(self, record: logging.LogRecord) -> str:
         entry: dict[str, object] = {
@@ -24,13 +28,21 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
         }
         facts = getattr(record, "facts", None)
-        if facts is None:
-            entry |= {"event": "library", "logger": record.name, "message": record.getMessage()}
-        else:
+        if facts is not None:
             entry |= {"event": record.getMessage(), **facts}
+        else:
+            is_sandbox = record.name == SANDBOX or record.name.startswith(f"{SANDBOX}.")
+            event = "sandbox" if is_sandbox else "library"
+            entry |= {"event": event, "logger": record.name, "message": record.getMessage()}
+            # What a library attaches to a record may be anything, a request's headers for one.
+            entry |= _extra(record) if is_sandbox else {}
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
         return json.dumps(entry, default=str)
+
+
+def _extra(record: logging.LogRecord) -> dict[str, object]:
+    return {name: fact for name, fact in vars(record).items() if name not in _OF_ANY_RECORD}
 
 
 def log_event(event: str, **facts: object) -> None:

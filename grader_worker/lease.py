@@ -11,13 +11,26 @@ from grader_worker.errors import ServerUnreachable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QueueIsolation:
+    """What the server's operator chose for graders that leave their isolation open; in the
+    server's words, which may be newer than this worker."""
+
+    isolation: str
+    runtime: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NamedGrader:
     """The published version that is to grade a lease."""
 
     name: str
     version: int
+    digest: str | None = None
+    """Of its bundle, or None for an image."""
+    image: str | None = None
     trial: int | None = None
     """A course team's trial, which has an assignment of its own."""
+    queue_isolation: QueueIsolation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +60,7 @@ def parse_lease(content: object) -> Lease:
         submission_id = str(facts["submission_id"])
         body = parts["xqueue_body"]
         grader = _named_grader(facts.get("grader"))
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise ServerUnreachable(f"get_submission answered something else: {error!r}") from error
     attempt = facts.get("attempt")
     return Lease(
@@ -67,7 +80,22 @@ def _named_grader(named: object) -> NamedGrader | None:
     return NamedGrader(
         name=str(named["name"]),
         version=int(named["version"]),
+        digest=named.get("digest"),
+        image=named.get("image"),
         trial=None if trial is None else int(trial),
+        queue_isolation=queue_isolation(named.get("queue_isolation")),
+    )
+
+
+def queue_isolation(chosen: object) -> QueueIsolation | None:
+    """Raises KeyError, TypeError: it has another shape."""
+    if chosen is None:
+        return None
+    if not isinstance(chosen, dict):
+        raise TypeError("queue_isolation is no object")
+    runtime = chosen.get("runtime")
+    return QueueIsolation(
+        isolation=str(chosen["isolation"]), runtime=None if runtime is None else str(runtime)
     )
 
 

@@ -11,7 +11,7 @@ from grader_worker.published.grader_cache import BundleCache
 from graders.bundle import pack
 from graders.errors import KitError
 from graders.manifest import GRADER_FILE
-from sandbox.errors import GraderNotUsable
+from sandbox.errors import SandboxError
 from sandbox.run import DirectoryGrader, Isolation, Limits
 
 
@@ -43,7 +43,8 @@ def local_assignment(
     wishes = wishes or Wishes()
     source = grader_source(grader, relative_to=relative_to)
     if isinstance(source, DirectoryGrader) and (source.path / GRADER_FILE).is_file():
-        return _from_manifest(queue, source.path, wishes, BundleCache(cache_dir))
+        # Apart from published ones, whose keeper removes what it has not seen in use.
+        return _from_manifest(queue, source.path, wishes, BundleCache(cache_dir / "own"))
     return Assignment(
         queue=queue,
         grader=source,
@@ -59,7 +60,7 @@ def _from_manifest(queue: str, directory: Path, wishes: Wishes, bundles: BundleC
     try:
         bundle = pack(directory)
         place = bundles.directory(bundle.digest, lambda: bundle.content)
-    except (KitError, GraderNotUsable, XQueueError, OSError) as error:
+    except (KitError, SandboxError, XQueueError, OSError) as error:
         raise SettingsError(f"grader {directory}: {error}") from error
     manifest = bundle.manifest
     if manifest.tier == 2:

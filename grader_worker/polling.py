@@ -4,6 +4,7 @@ published graders, one stop for all."""
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from grader_worker.assignment import ServedQueue
@@ -16,6 +17,8 @@ from grader_worker.sandbox_gate import SandboxGate
 from grader_worker.stopping import Stop
 from grader_worker.turn import Grader, Pace
 from grader_worker.xqueue_client import XQueueClient
+
+KEEPERS_END_S = 2.0
 
 
 def poll_queues(
@@ -39,17 +42,29 @@ def poll_queues(
         for queue in served
         for number in range(threads_per_queue or queue.concurrency)
     ]
-    own = OwnGraders(served, sandbox=sandbox, sleep=stop.wait)
-    published = publications.keepers(sandbox, stop.wait)
-    for keep in (own.keep_until_stopped, *(keeper.keep_until_stopped for keeper in published)):
-        # Not waited for at the end: it may be in the middle of a long download.
-        threading.Thread(target=keep, name="keeper", daemon=True).start()
     log_event("polling", queues=[queue.name for queue in served], threads=len(threads))
+    keepers = _start_keepers(served, publications, sandbox, stop)
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    # An idle one ends at once. For one in a long download nobody waits; it is a daemon.
+    deadline = time.monotonic() + KEEPERS_END_S
+    for keeper in keepers:
+        keeper.join(max(0.0, deadline - time.monotonic()))
     log_event("polling-ended")
+
+
+def _start_keepers(
+    served: Sequence[ServedQueue], publications: Publications, sandbox: Sandbox, stop: Stop
+) -> list[threading.Thread]:
+    own = OwnGraders(served, sandbox=sandbox, sleep=stop.wait)
+    published = publications.keepers(sandbox, stop.wait)
+    loops = (own.keep_until_stopped, *(keeper.keep_until_stopped for keeper in published))
+    threads = [threading.Thread(target=keep, name="keeper", daemon=True) for keep in loops]
+    for thread in threads:
+        thread.start()
+    return threads
 
 
 def _poll(

@@ -12,7 +12,7 @@ from sandbox.errors import SandboxError
 from sandbox.run import Preparation
 
 AGAIN_S = 60.0
-"""A pruned image is fetched again, and a warm pool does not expire while a worker serves it."""
+"""A pruned image is fetched again, and a sandbox that was restarted warms up again."""
 
 
 def preparation_of(assignment: Assignment) -> Preparation:
@@ -32,13 +32,13 @@ class OwnGraders:
         self._assignments = [queue.assignment for queue in served if queue.assignment is not None]
         self._sandbox = sandbox
         self._sleep = sleep
-        self._problems: dict[str, str | None] = {}
+        self._problems: dict[int, str | None] = {}
 
     def keep_until_stopped(self) -> None:
         pause_s = 0.0
         while self._assignments and not self._sleep(pause_s):
-            for assignment in self._assignments:
-                self._note(assignment.queue, self._prepare(assignment))
+            for number, assignment in enumerate(self._assignments):
+                self._note(number, self._prepare(assignment))
             pause_s = AGAIN_S
 
     def _prepare(self, assignment: Assignment) -> str | None:
@@ -48,10 +48,12 @@ class OwnGraders:
             return str(error)
         return None
 
-    def _note(self, queue: str, problem: str | None) -> None:
-        if queue in self._problems and self._problems[queue] == problem:
+    def _note(self, number: int, problem: str | None) -> None:
+        """What is new. By number: queues of two servers may have one name."""
+        if number in self._problems and self._problems[number] == problem:
             return
-        self._problems[queue] = problem
+        self._problems[number] = problem
+        queue = self._assignments[number].queue
         if problem is None:
             log_event("grader-ready", queue=queue)
         else:

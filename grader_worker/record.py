@@ -13,14 +13,19 @@ MAX_RECORD_BYTES = 256 * 1024
 
 
 def record_text(lease: Lease, record: Mapping[str, Any]) -> str:
-    """Only ids and statuses of a learner's submission, all of a course team's trial.
+    """Only ids and statuses of a learner's submission, all of a course team's trial; of both,
+    whether the result is forgeable.
 
-    Empty where there is nothing to count: the grader is not one that the server knows.
+    Empty where there is nothing to say: tests of a grader that the server does not know it can not
+    count.
     """
-    if lease.grader is None or not record:
+    mark = {"forgeable": True} if record.get("forgeable") else {}
+    if not record or (lease.grader is None and not mark):
         return ""
     whole = json.dumps(dict(record))
-    if lease.grader.trial is not None and len(whole) <= MAX_RECORD_BYTES:
+    is_trial = lease.grader is not None and lease.grader.trial is not None
+    if is_trial and len(whole) <= MAX_RECORD_BYTES:
         return whole
-    tests = [{"id": test["id"], "status": test["status"]} for test in record["tests"]]
-    return json.dumps({"tests": tests})
+    counted = record["tests"] if lease.grader is not None else ()
+    tests = [{"id": test["id"], "status": test["status"]} for test in counted]
+    return json.dumps({"tests": tests} | mark)

@@ -27,6 +27,11 @@ class ServerAccount:
     ca_bundle: Path | None = None
 
     def __post_init__(self) -> None:
+        if "@" in self.url.partition("?")[0]:
+            # It would be logged, with what is in it.
+            raise SettingsError(
+                "the server's address has credentials in it: give them by files of their own"
+            )
         if not self.url.startswith(("http://", "https://")):
             raise SettingsError(f"server {self.url!r}: expected an http:// or https:// address")
         object.__setattr__(self, "url", self.url.rstrip("/").removesuffix("/xqueue"))

@@ -17,10 +17,10 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 import requests
 
+from grader_worker.bounded_body import BodyTooLong, BodyTooSlow, read_body
 from grader_worker.errors import FilesUnavailable, SubmissionUnusable
 
 MIB = 1024 * 1024
-CHUNK_BYTES = 64 * 1024
 MAX_REDIRECTS = 3
 
 
@@ -107,17 +107,14 @@ class SubmittedFiles:
     ) -> bytes:
         if response.status_code != 200:
             raise FilesUnavailable(f"file {name!r}: HTTP {response.status_code}")
-        data = bytearray()
         try:
-            for chunk in response.iter_content(CHUNK_BYTES):
-                data += chunk
-                if len(data) > max_bytes:
-                    raise SubmissionUnusable(f"file {name!r} is larger than {max_bytes} bytes")
-                if self._clock() > deadline:
-                    raise FilesUnavailable(f"file {name!r}: the store is too slow")
+            return read_body(response, max_bytes=max_bytes, deadline=deadline, clock=self._clock)
+        except BodyTooLong as error:
+            raise SubmissionUnusable(f"file {name!r} is larger than {max_bytes} bytes") from error
+        except BodyTooSlow as error:
+            raise FilesUnavailable(f"file {name!r}: the store is too slow") from error
         except requests.RequestException as error:
             raise FilesUnavailable(f"file {name!r}: {type(error).__name__}") from error
-        return bytes(data)
 
 
 def _addresses(files_json: str) -> Mapping[str, str]:

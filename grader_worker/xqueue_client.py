@@ -8,6 +8,7 @@ One instance belongs to one thread; `sibling()` makes another that shares the lo
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from grader_worker.bounded_body import BodyTooLong, BodyTooSlow, read_body
 from grader_worker.errors import LeaseLost, LoginRefused, RequestRefused, ServerUnreachable
 from grader_worker.lease import Lease, parse_lease
 from grader_worker.server_account import ServerAccount
@@ -24,6 +26,8 @@ READ_TIMEOUT_S = 20.0
 EXTENSIONS_HEADER = "XQueue-Extensions"
 LOST_MESSAGES = frozenset({"Incorrect key for submission", "Submission does not exist"})
 DETAIL_CHARS = 4000
+MAX_API_BYTES = 64 * 1024 * 1024
+"""Of a list of all graders with their manifests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +44,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiAnswer:
-    """A 2xx or 304 of `/api/v1`."""
+    """Of `/api/v1`."""
 
     status: int
     body: bytes
@@ -156,16 +160,25 @@ class XQueueClient:
         body: bytes | None = None,
         if_none_match: str | None = None,
         timeout_s: float = READ_TIMEOUT_S,
+        max_bytes: int = MAX_API_BYTES,
     ) -> ApiAnswer:
-        """Ask our server's `/api/v1/` with the same account."""
+        """Ask our server's `/api/v1/` with the same account; a 2xx or a 304.
+
+        `timeout_s` is for all of the answer, which has at most `max_bytes`.
+        """
         headers = {"Content-Type": "application/json"} if body is not None else {}
         if if_none_match is not None:
             headers["If-None-Match"] = if_none_match
-        response = self._send_api(method, path, body, headers, timeout_s)
-        if response.status_code == 401:
+
+        def send() -> ApiAnswer:
+            return self._send_api(method, path, body, headers, timeout_s, max_bytes)
+
+        answer = send()
+        if answer.status == 401:
             self.login()
-            response = self._send_api(method, path, body, headers, timeout_s)
-        return _api_answer(path, response)
+            answer = send()
+        _require_success(path, answer)
+        return answer
 
     def _send_api(
         self,
@@ -174,17 +187,31 @@ class XQueueClient:
         body: bytes | None,
         headers: Mapping[str, str],
         timeout_s: float,
-    ) -> requests.Response:
+        max_bytes: int,
+    ) -> ApiAnswer:
         url = f"{self._account.url}/api/v1/{path}"
+        deadline = time.monotonic() + timeout_s
         try:
-            return self._session.request(
+            with self._session.request(
                 method,
                 url,
                 data=body,
                 headers={**headers, **self._csrf_headers(url)},
                 timeout=(CONNECT_TIMEOUT_S, timeout_s),
                 allow_redirects=False,
-            )
+                stream=True,
+            ) as response:
+                return ApiAnswer(
+                    status=response.status_code,
+                    body=read_body(
+                        response, max_bytes=max_bytes, deadline=deadline, clock=time.monotonic
+                    ),
+                    etag=response.headers.get("ETag"),
+                )
+        except BodyTooLong as error:
+            raise RequestRefused(f"/api/v1/{path}: more than {max_bytes} bytes") from error
+        except BodyTooSlow as error:
+            raise ServerUnreachable(f"/api/v1/{path}: not within {timeout_s:g} s") from error
         except requests.RequestException as error:
             raise ServerUnreachable(f"/api/v1/{path}: {error}") from error
 
@@ -275,25 +302,21 @@ def _answer(response: requests.Response) -> Answer | None:
         return None
 
 
-def _api_answer(path: str, response: requests.Response) -> ApiAnswer:
-    if response.status_code == 401:
+def _require_success(path: str, answer: ApiAnswer) -> None:
+    if answer.status == 401:
         raise LoginRefused(f"/api/v1/{path}: not signed in right after logging in")
-    if 200 <= response.status_code < 300 or response.status_code == 304:
-        return ApiAnswer(
-            status=response.status_code,
-            body=response.content,
-            etag=response.headers.get("ETag"),
-        )
-    problem = f"/api/v1/{path}: HTTP {response.status_code} {_problem_detail(response)}".rstrip()
-    if 400 <= response.status_code < 500:
+    if 200 <= answer.status < 300 or answer.status == 304:
+        return
+    problem = f"/api/v1/{path}: HTTP {answer.status} {_problem_detail(answer)}".rstrip()
+    if 400 <= answer.status < 500:
         raise RequestRefused(problem)
     raise ServerUnreachable(problem)
 
 
-def _problem_detail(response: requests.Response) -> str:
+def _problem_detail(answer: ApiAnswer) -> str:
     """Of an RFC 9457 body."""
     try:
-        return str(json.loads(response.content)["detail"])[:300]
+        return str(json.loads(answer.body)["detail"])[:300]
     except (ValueError, TypeError, KeyError, RecursionError):
         return ""
 

@@ -67,13 +67,13 @@ class _Check:
         yield from self._coverage()
 
     def _sample(self, sample: Sample) -> Iterator[Finding]:
-        answer = _answer_of(sample, self._file.directory)
+        answer = answer_of(sample, self._file.directory)
         try:
             first, again = self._grade(answer), self._grade(answer)
         except GradingFailed as error:
             yield Finding(kind=Kind.ERROR, about=sample.path, text=str(error))
             return
-        problems = [*_differences(sample, first), *_disagreements(first, again)]
+        problems = [*differences(sample, first), *_disagreements(first, again)]
         for problem in problems:
             yield Finding(kind=Kind.ERROR, about=sample.path, text=problem)
         if not problems:
@@ -133,7 +133,8 @@ class _Check:
                 yield Finding(kind=Kind.WARNING, about=test.test_id, text=text)
 
 
-def _answer_of(sample: Sample, directory: Path) -> Answer:
+def answer_of(sample: Sample, directory: Path) -> Answer:
+    """What a learner would have handed in."""
     return Answer(
         response=(directory / sample.path).read_text(encoding="utf-8", errors="replace"),
         files={name: (directory / path).read_bytes() for name, path in sample.uploads.items()},
@@ -142,7 +143,7 @@ def _answer_of(sample: Sample, directory: Path) -> Answer:
     )
 
 
-def _differences(sample: Sample, result: RunResult) -> Iterator[str]:
+def differences(sample: Sample, result: RunResult) -> Iterator[str]:
     """Between what the sample declares and what came of it."""
     score = grade_of(result).fraction
     if abs(score - sample.score) > SCORE_SLACK:

@@ -7,6 +7,7 @@ KitError
 ├── NoSandbox         there is nothing on this machine to run a grader in
 ├── GradingFailed     the grader or the sandbox did not come to a grade
 └── ServerRefused     the server said no, or nothing we understand
+    └── ServerBusy    not now
 """
 
 from __future__ import annotations
@@ -70,3 +71,12 @@ class GradingFailed(KitError):
 
 class ServerRefused(KitError):
     """What the server answered instead of what was asked for."""
+
+
+class ServerBusy(ServerRefused):
+    """Too many requests, or its database is away: the same may be asked again."""
+
+    def __init__(self, text: str, *, retry_after_s: float | None) -> None:
+        super().__init__(text)
+        self.retry_after_s = retry_after_s
+        """As the server wishes; None where it does not say."""

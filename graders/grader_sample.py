@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graders.grader_test import GraderTest, read_files
+from graders.grader_names import read_files
+from graders.grader_test import GraderTest
 from graders.yaml_section import Section
 from sandbox.run import TestStatus
 

@@ -55,6 +55,13 @@ JAVA = (*JAVA_MACHINE, *JAVA_MEMORY, *JAVA_TEXT)
 """The quick compiler alone, one collector thread and no file in /tmp make a quick start. Bounded
 below the limit of the container, so that too large an array is an OutOfMemoryError with a line
 number and not a killed program. Without a locale, Java would print `?` for what is not ASCII."""
+JAVA_TOOLS = " ".join(f"-J{flag}" for flag in JAVA)
+JAVA_TO_JAR = (
+    f'mkdir /tmp/classes && javac {JAVA_TOOLS} -proc:none -encoding UTF-8 -d /tmp/classes "$@" '
+    f"&& exec jar {JAVA_TOOLS} --create --no-compress --file program.jar -C /tmp/classes ."
+)
+"""One file, whatever classes there are: nested ones, those of packages, hundreds of them."""
+JAVA_CLASSES = "program.jar:."
 NODE = ("--max-old-space-size=192", "--v8-pool-size=2")
 
 _TABLE = (
@@ -102,15 +109,8 @@ _TABLE = (
         title="Java",
         submission="Submission.java",
         suffixes=(".java",),
-        compile=(
-            "javac",
-            *(f"-J{flag}" for flag in JAVA),
-            "-proc:none",
-            "-encoding",
-            "UTF-8",
-            SOURCE_FILES,
-        ),
-        run=("java", *JAVA, "Main"),
+        compile=("sh", "-c", JAVA_TO_JAR, "javac", SOURCE_FILES),
+        run=("java", *JAVA, "-cp", JAVA_CLASSES, "Main"),
         limits=Limits(
             wall_s=60.0,
             learner_wall_s=20.0,

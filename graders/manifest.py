@@ -10,7 +10,6 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import Any
 
 from graders.errors import ManifestInvalid, Mistake
@@ -60,17 +59,6 @@ class Manifest:
     """Tier 2, once built: `name@sha256:…` or an image id."""
     needs_files: tuple[str, ...] = ()
     """Learners' uploads that are placed beside their program."""
-
-
-def load_manifest(directory: Path) -> Manifest:
-    """From the directory's `grader.yaml`.
-
-    Raises:
-        ManifestInvalid: with every mistake of the file.
-    """
-    from graders.grader_file import read_grader_file
-
-    return read_grader_file(directory).manifest()
 
 
 def manifest_to_json(manifest: Manifest) -> dict[str, Any]:

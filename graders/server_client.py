@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 import requests
 
 from graders.bundle import Bundle
-from graders.errors import ServerRefused
+from graders.errors import ServerBusy, ServerRefused
 from graders.manifest import Manifest, manifest_to_json
 from graders.trying import Answer
 
@@ -20,6 +21,10 @@ TIMEOUT_S = (10, 60)
 """To connect, and between bytes: longer than a long poll."""
 WAIT_S = 20
 TRIAL_S = 600.0
+PAUSE_S = 2.0
+"""Between two looks at a trial: a server that is busy answers at once instead of waiting."""
+LONGEST_PAUSE_S = 60.0
+BUSY = (429, 503)
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 JSON = "application/json"
 
@@ -45,6 +50,7 @@ class ServerClient:
         *,
         session: requests.Session | None = None,
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -53,6 +59,7 @@ class ServerClient:
             raise ServerRefused(f"{url} would send your token unencrypted; use https")
         self._url = url.rstrip("/")
         self._clock = clock
+        self._sleep = sleep
         self._session = session or requests.Session()
         self._session.headers["Authorization"] = f"Bearer {token}"
 
@@ -68,8 +75,10 @@ class ServerClient:
                 **arguments,
             )
         except requests.RequestException as error:
-            raise ServerRefused(f"{self._url} cannot be reached: {error}") from error
+            raise ServerRefused(f"{self._url} cannot be reached: {_why(error)}") from error
         if not 200 <= answer.status_code < 300:
+            if answer.status_code in BUSY:
+                raise ServerBusy(_refusal(answer), retry_after_s=_retry_after_s(answer))
             raise ServerRefused(_refusal(answer))
         try:
             return answer.json()
@@ -108,23 +117,43 @@ class ServerClient:
     def _await_trial(self, trial_id: int) -> dict[str, Any]:
         until = self._clock() + TRIAL_S
         while self._clock() < until:
-            trial: dict[str, Any] = self.request(
-                "GET", f"/api/v1/trials/{trial_id}", params={"wait": WAIT_S}
-            )
-            if trial.get("state") in ("graded", "failed"):
-                return trial
+            pause_s = PAUSE_S
+            try:
+                trial: dict[str, Any] = self.request(
+                    "GET", f"/api/v1/trials/{trial_id}", params={"wait": WAIT_S}
+                )
+                if trial.get("state") in ("graded", "failed"):
+                    return trial
+            except ServerBusy as busy:
+                pause_s = max(PAUSE_S, busy.retry_after_s or 0.0)
+            self._sleep(min(pause_s, LONGEST_PAUSE_S))
         raise ServerRefused(
             f"trial {trial_id} has not been graded in {TRIAL_S:g} s; does a worker serve the queue?"
         )
 
 
+def _retry_after_s(answer: requests.Response) -> float | None:
+    """The header may also be a date (RFC 9110, 10.2.3), which our server never sends."""
+    text = answer.headers.get("Retry-After", "")
+    return float(text) if re.fullmatch(r"\d{1,6}", text, re.ASCII) else None
+
+
+def _why(error: requests.RequestException) -> str:
+    """The innermost cause: around it are the names of library classes."""
+    cause: BaseException = error
+    while (inner := cause.__cause__ or cause.__context__) is not None:
+        cause = inner
+    return str(cause) or type(cause).__name__
+
+
 def _refusal(answer: requests.Response) -> str:
-    """The server's own sentence, and all of its reasons."""
+    """The server's own sentence, and its reasons where that does not say them already."""
     try:
         problem = answer.json()
         sentence = str(problem["detail"])
         reasons = problem.get("errors") or []
     except (ValueError, KeyError, TypeError):
         return f"the server answered {answer.status_code} {answer.reason}"
-    lines = [f"{each.get('where')}: {each.get('problem')}" for each in reasons if len(reasons) > 1]
+    said = [f"{each.get('where')}: {each.get('problem')}" for each in reasons]
+    lines = [line for line in said if line not in sentence]
     return "\n".join([f"the server refused ({answer.status_code}): {sentence}", *lines])

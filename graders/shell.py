@@ -32,7 +32,7 @@ def open_shell(directory: Path, answer: Answer, backend: str | None = None) -> i
         NoSandbox: there is none on this machine.
     """
     grader = read_grader_file(directory)
-    sandbox = open_local_sandbox(backend)
+    sandbox = open_local_sandbox(backend, base=grader.language.name)
     sandbox.backend.close()
     with tempfile.TemporaryDirectory(prefix="grader-shell-") as folder:
         handed_in = Path(folder)

@@ -16,7 +16,8 @@ from uuid import uuid4
 from graders.bundle import unpack
 from graders.describing import pack_with_tests
 from graders.errors import GradingFailed
-from graders.manifest import Manifest, load_manifest
+from graders.grader_file import load_manifest
+from graders.manifest import Manifest
 from sandbox.backend import SandboxBackend
 from sandbox.errors import SandboxError
 from sandbox.run import (

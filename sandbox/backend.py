@@ -48,7 +48,8 @@ class SandboxBackend(ABC):
 
     def prepare(self, preparation: Preparation) -> None:  # noqa: B027 - not every backend can
         """Do what the first submission would otherwise wait for: check the grader and its image,
-        fill a warm pool. Repeating it is cheap and keeps the pool from expiring.
+        fill a warm pool. Repeating it is cheap and only checks again: a pool that submissions
+        leave unused empties all the same, and the next submission fills it.
 
         Raises:
             SandboxUnavailable: not now, because of the platform.
@@ -76,3 +77,31 @@ class SandboxBackend(ABC):
 
     def close(self) -> None:  # noqa: B027 - not every backend holds connections
         """Release connections. Runs in progress end by their own limits."""
+
+
+class BackendWrapper(SandboxBackend):
+    """Does everything as the backend inside; subclasses say what they do otherwise."""
+
+    def __init__(self, backend: SandboxBackend) -> None:
+        self._backend = backend
+
+    def run(self, request: RunRequest) -> RunResult:
+        return self._backend.run(request)
+
+    def prepare(self, preparation: Preparation) -> None:
+        self._backend.prepare(preparation)
+
+    def check(self) -> BackendHealth:
+        return self._backend.check()
+
+    def describe(self) -> BackendDescription:
+        return self._backend.describe()
+
+    def reap(self) -> int:
+        return self._backend.reap()
+
+    def settle(self) -> None:
+        self._backend.settle()
+
+    def close(self) -> None:
+        self._backend.close()

@@ -108,7 +108,17 @@ def box_options(programs: BoxPrograms) -> list[str]:
         options += ["--ro-bind-try", path, path]
     if not programs.python.is_relative_to("/usr"):
         options += ["--ro-bind", str(programs.python_prefix), str(programs.python_prefix)]
-    return [*options, "--proc", "/proc", "--dev", "/dev"]
+    return [*options, "--proc", "/proc", *_devices()]
+
+
+def _devices() -> list[str]:
+    """As bubblewrap's --dev, but without pseudo-terminals: the whole host has one pool of them."""
+    options = ["--tmpfs", "/dev"]
+    for name in ("null", "zero", "full", "random", "urandom", "tty"):
+        options += ["--dev-bind-try", f"/dev/{name}", f"/dev/{name}"]
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        options += ["--symlink", f"/proc/self/fd/{number}", f"/dev/{name}"]
+    return [*options, "--symlink", "/proc/self/fd", "/dev/fd", "--dir", "/dev/shm"]  # noqa: S108
 
 
 def _hiding(grader: Path, programs: BoxPrograms) -> list[str]:

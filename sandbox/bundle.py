@@ -36,7 +36,12 @@ def read_grader(directory: Path, library: Mapping[str, bytes]) -> list[dict[str,
             f"the grader directory {directory} cannot be read: {error}"
         ) from error
     _require_entry_point(directory, {file["path"] for file in files})
-    return files + [_entry(f"{LIBRARY_PREFIX}/{path}", code) for path, code in library.items()]
+    return files + library_entries(library)
+
+
+def library_entries(library: Mapping[str, bytes]) -> list[dict[str, Any]]:
+    """Files of a grader that hold the library's modules (path -> source)."""
+    return [_entry(f"{LIBRARY_PREFIX}/{path}", code) for path, code in library.items()]
 
 
 def _paths(directory: Path) -> list[Path]:

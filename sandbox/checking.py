@@ -36,15 +36,15 @@ def try_suite(
     closed. The last two results of the hostile suite are about what it left.
     """
     with_engine = engine in DOCKER
+    runtime = GVISOR if engine is Engine.GVISOR else None
     before, peak_before = look_around(engine=with_engine), _peak_bytes()
     with closing(opened()) as backend:
         match suite:
             case "conformance":
                 promises = [case for case in PROMISES if _is_in(wanted, case.name)]
-                runtime = GVISOR if engine is Engine.GVISOR else None
                 yield from run_conformance(backend, promises, runtime=runtime)
             case "canary":
-                yield _canary(backend)
+                yield _canary(backend, runtime)
             case _:
                 yield from _hostile(backend, engine, wanted, at_once)
     if suite == HOSTILE:
@@ -88,8 +88,8 @@ def _peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def _canary(backend: SandboxBackend) -> CaseResult:
-    result = run_canary(backend)
+def _canary(backend: SandboxBackend, runtime: str | None) -> CaseResult:
+    result = run_canary(backend, runtime=runtime)
     return CaseResult(
         name="canary",
         promise="What a worker tries at its start and each hour.",

@@ -14,6 +14,7 @@ import click
 
 from sandbox.backend import BackendDescription, SandboxBackend
 from sandbox.backends.docker import GRADER_BASE_IMAGE
+from sandbox.backends.docker.settings import SlotSettings
 from sandbox.checking import SUITES, try_suite
 from sandbox.conformance import CaseOutcome, CaseResult
 from sandbox.conformance_cases import CASES as PROMISES
@@ -54,9 +55,7 @@ NAMES = {*(case.name for case in PROMISES), *(case.name for case in ATTACKS)}
 @click.option("--runtime", help="Container runtime, as `runsc`; only for docker.")
 @click.option(
     "--image",
-    default=GRADER_BASE_IMAGE,
-    show_default=True,
-    help="What directory graders run in; only for docker.",
+    help=f"What directory graders run in; for docker, but not box.  [{GRADER_BASE_IMAGE}]",
 )
 @click.option(
     "--report",
@@ -76,7 +75,7 @@ def main(
     suite: str,
     isolation: str | None,
     runtime: str | None,
-    image: str,
+    image: str | None,
     report: Path | None,
     wanted: tuple[str, ...],
     at_once: int | None,
@@ -90,6 +89,8 @@ def main(
     if unknown:
         raise click.UsageError(f"no case is named {', '.join(unknown)}")
     chosen = Isolation(isolation) if isolation else None
+    if image and chosen is Isolation.BOX:
+        raise click.UsageError("--image is not for --isolation box, which has images of its own")
     try:
         engine = engine_of(BackendName(name), chosen, runtime)
     except ValueError as error:
@@ -97,7 +98,7 @@ def main(
     logging.getLogger("sandbox").addHandler(logging.NullHandler())
 
     def opened() -> SandboxBackend:
-        backend = open_backend(name, base_image=image)
+        backend = open_backend(name, base_image=image or GRADER_BASE_IMAGE)
         return AimedBackend(backend, isolation=chosen, runtime=runtime)
 
     description = _described(opened)
@@ -105,7 +106,7 @@ def main(
     made = Report(
         made_at=datetime.now(UTC),
         engine=engine.value,
-        host=_facts(name, runtime, image),
+        host=_facts(name, runtime, image or _image_for(chosen)),
         backend=description,
         suites={
             one: list(_shown(try_suite(one, opened, engine, wanted, at_once or _cores())))
@@ -117,6 +118,12 @@ def main(
 
 def _cores() -> int:
     return os.cpu_count() or 1
+
+
+def _image_for(isolation: Isolation | None) -> str:
+    if isolation is Isolation.BOX:
+        return SlotSettings().images.format(base="python")
+    return GRADER_BASE_IMAGE
 
 
 def _facts(name: str, runtime: str | None, image: str) -> HostFacts:

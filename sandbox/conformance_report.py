@@ -1,6 +1,6 @@
 """The dated report of a check of this host: for people, and as JSON for machines.
 
-`docs/how-to/operator.md` describes the fields; `SCHEMA` grows when one changes its meaning.
+`docs/reference/sandbox.md` describes the fields; `SCHEMA` grows when one changes its meaning.
 """
 
 from __future__ import annotations

@@ -24,6 +24,11 @@ READY_BYTES = 4096
 SLACK_BYTES = 64 * 1024
 """For frames of the supervisor itself, which the grader does not pay for."""
 
+LEARNERS_PART = 0.25
+"""Of the time of a run. Where the learner's programs together took more, a run that is out of time
+is theirs: the grader's own part would have fitted. Else a learner whose programs end just before
+their limits, test after test, would make the grader late in a turn of its own."""
+
 TIME_NOTICE = "Your code was stopped because the time for all tests together was used up."
 MEMORY_NOTICE = "Your code was stopped because it used too much memory."
 
@@ -91,6 +96,8 @@ class Conversation:
         self._decoder = FrameDecoder(max(most, frames.MAX_FRAME_BYTES) if run_learner else most)
         self._run_learner = run_learner
         self._learner_active = False
+        self._learner_began_at = 0.0
+        self._learner_s = 0.0
         self._ready = is_ready
         self._until = 0.0
         self.has_ended = False
@@ -162,7 +169,7 @@ class Conversation:
 
     def _take(self, frame: dict[str, Any]) -> None:
         if frame["type"] == "learner":
-            self._learner_active = bool(frame.get("active"))
+            self._note_learner(active=bool(frame.get("active")))
             return
         if frame["type"] == "run" and self._run_learner is not None:
             answer = self._run_learner(frame, self._until - GRACE_S)
@@ -170,6 +177,15 @@ class Conversation:
             return
         self._transcript.count_bytes(len(frames.encode(frame)))
         self._transcript.record(frame)
+
+    def _note_learner(self, *, active: bool) -> None:
+        if self._learner_active:
+            self._learner_s += self._clock() - self._learner_began_at
+        self._learner_active, self._learner_began_at = active, self._clock()
+
+    def _ran_out_of_learners_time(self, detail: str) -> bool:
+        """The supervisor knows whose turn it was; all turns together are counted here."""
+        return detail == "learner" or self._learner_s > LEARNERS_PART * self._limits.wall_s
 
     def _interpret(self, frame: dict[str, Any]) -> _End:
         how, detail = frame.get("how"), str(frame.get("detail", ""))
@@ -179,7 +195,7 @@ class Conversation:
                 return _End(reason=ExitReason.COMPLETED, grader_log=log)
             case Ending.FINISHED:
                 return _grader_failed(f"the grader gave up: {self._transcript.failure}", log)
-            case Ending.OUT_OF_TIME if detail == "learner":
+            case Ending.OUT_OF_TIME if self._ran_out_of_learners_time(detail):
                 return _End(reason=ExitReason.LEARNER_LIMIT, notice=TIME_NOTICE, grader_log=log)
             case Ending.OUT_OF_MEMORY:
                 return _End(reason=ExitReason.LEARNER_LIMIT, notice=MEMORY_NOTICE, grader_log=log)

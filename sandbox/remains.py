@@ -116,6 +116,7 @@ class RemainsOfRuns:
             self._left.append(remains)
             count = len(self._left)
         log.warning(
-            "boxes outlast their run while the kernel frees them",
+            "boxes outlast their run while the kernel frees them, of %d runs by now",
+            count,
             extra={"action": "boxes_left", "runs": count},
         )

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from xqueue_server.grader import GraderChoice, GraderSource, LeasedGrader, NoSuchGrader
-from xqueue_server.storage import Transaction, graders, lease_graders, trials
+from xqueue_server.grader import GraderChoice, LeasedGrader, NoSuchGrader
+from xqueue_server.storage import Transaction, graders, lease_graders, policies, trials
 from xqueue_server.storage.leases import Claim
 
 NONE_BELIEVED_S = 1.0
@@ -41,7 +41,7 @@ class Choosing:
         self, tx: Transaction, queue: str, key_hash: bytes, claim: Claim
     ) -> GraderChoice | None:
         """The grader of this lease; None if the queue publishes none."""
-        choice = _of_trial(tx, claim) if claim.is_trial else self._of_queue(tx, queue, claim)
+        choice = _of_trial(tx, queue, claim) if claim.is_trial else self._of_queue(tx, queue, claim)
         if isinstance(choice, LeasedGrader):
             lease_graders.record(
                 tx,
@@ -50,6 +50,7 @@ class Choosing:
                 attempt=claim.attempt,
                 grader=choice.name,
                 version=choice.version,
+                isolation=choice.runs_with,
             )
         return choice
 
@@ -70,7 +71,7 @@ class Choosing:
         if self._monotonic() < self._none_until.get(queue, 0.0):
             return None
         wish = wish_of(claim.body)
-        found = None if wish.problem else graders.candidate(tx, queue, wish.name)
+        found = None if wish.problem else _wished(tx, queue, wish.name)
         if found is None and not self.has_any(tx, queue):
             return None
         if wish.problem:
@@ -80,16 +81,35 @@ class Choosing:
         return _handed_out(queue, found, is_named=wish.name is not None)
 
 
+def _wished(tx: Transaction, queue: str, name: str | None) -> graders.Candidate | None:
+    """By its name, or the default. A legacy image's payload also says `grader`: which of its files
+    grades. So a name that is nobody's is the default's own business where that is legacy."""
+    found = graders.candidate(tx, queue, name)
+    if found is not None or name is None:
+        return found
+    default = graders.candidate(tx, queue, None)
+    return default if default is not None and default.is_forgeable else None
+
+
 def _handed_out(queue: str, found: graders.Candidate, *, is_named: bool) -> GraderChoice | None:
     if found.is_refused:
-        return NoSuchGrader(
-            detail=f"grader '{found.name}' has isolation 'none', which queue '{queue}' does not "
-            "allow"
-        )
+        return _refused(found.name, queue)
     if found.version is None:
         detail = f"grader '{found.name}' of queue '{queue}' has no active version"
         return NoSuchGrader(detail=detail) if is_named else None
-    return LeasedGrader(name=found.name, version=found.version, source=found.source)
+    return LeasedGrader(
+        name=found.name,
+        version=found.version,
+        source=found.source,
+        isolation=found.isolation,
+        queue_isolation=found.queue_isolation,
+    )
+
+
+def _refused(name: str, queue: str) -> NoSuchGrader:
+    return NoSuchGrader(
+        detail=f"grader '{name}' has isolation 'none', which queue '{queue}' does not allow"
+    )
 
 
 def _unknown(tx: Transaction, queue: str, name: str | None) -> GraderChoice | None:
@@ -102,12 +122,22 @@ def _unknown(tx: Transaction, queue: str, name: str | None) -> GraderChoice | No
     )
 
 
-def _of_trial(tx: Transaction, claim: Claim) -> GraderChoice:
+def _of_trial(tx: Transaction, queue: str, claim: Claim) -> GraderChoice:
     trial = trials.of_submission(tx, claim.submission_id)
     if trial is None:  # it expired just now
         return NoSuchGrader(detail="the trial has expired")
-    source = GraderSource(digest=trial.source.digest, image=trial.source.image)
-    return LeasedGrader(name=trial.name, version=0, source=source, trial_id=trial.id)
+    policy = policies.of_queue(tx, queue)
+    isolation = trial.manifest.isolation
+    if trial.manifest.is_forgeable and policy.legacy_reason is None:  # any more
+        return _refused(trial.name, queue)
+    return LeasedGrader(
+        name=trial.name,
+        version=0,
+        source=trial.source,
+        isolation=isolation,
+        queue_isolation=policy.isolation_of(isolation, trial.source),
+        trial_id=trial.id,
+    )
 
 
 def wish_of(body: str) -> Wish:

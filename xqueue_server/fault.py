@@ -47,6 +47,8 @@ class Occurrence:
 
     @property
     def signature(self) -> str:
+        if self.kind is FaultKind.UNKNOWN_GRADER:  # each wrong name is a mistake of its own
+            return _shown(self.detail.partition(";")[0])
         return signature_of(self.detail)
 
     @property
@@ -79,6 +81,10 @@ def signature_of(detail: str) -> str:
     line = _telling_line(detail)[: 4 * MAX_SIGNATURE_CHARS]
     for pattern, replacement in _VARIABLE:
         line = pattern.sub(replacement, line)
+    return _shown(line)
+
+
+def _shown(line: str) -> str:
     printable = "".join(c if c.isprintable() else " " for c in line)
     return " ".join(printable.split())[:MAX_SIGNATURE_CHARS] or "(no message)"
 

@@ -6,25 +6,33 @@ The manifest is the kit's; the server keeps it as it came and reads only what it
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-BASE = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
-PINNED_IMAGE = re.compile(r"(?:[a-z0-9][a-zA-Z0-9._:/-]{0,400}@)?sha256:[0-9a-f]{64}")
+MAX_IMAGE_CHARS = 480
+PINNED_IMAGE = re.compile(
+    r"(?:(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?/)?"  # the registry
+    r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*"
+    r"(?::\w[\w.-]{0,127})?@)?sha256:[0-9a-f]{64}",
+    re.ASCII,
+)
+"""After the grammar of references in github.com/distribution/reference; what does not follow it the
+engine would take for some other request."""
 ISOLATIONS = ("split-uid", "split-container", "box", "none")
 FORGEABLE = "none"
 """Learners' code runs as one with the grader and can write its own grade."""
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-MAX_BUNDLE_BYTES = 8 * 1024 * 1024
+FOR_DIRECTORIES = "box"
+"""Runs no images."""
+KB = 1024
+MB = 1024 * 1024
+MAX_BUNDLE_BYTES = 8 * MB
 MAX_TESTS = 1000
 MAX_ID_CHARS = 64
-MAX_TITLE_CHARS = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +84,22 @@ class GraderSource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QueueIsolation:
+    """What the operator chose for those graders of a queue that leave their isolation open."""
+
+    isolation: str
+    runtime: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.isolation} with {self.runtime}" if self.runtime else self.isolation
+
+    def holds_for(self, demanded: str | None, source: GraderSource) -> bool:
+        """`demanded` is the manifest's isolation: an author may ask for more."""
+        is_possible = source.image is None or self.isolation != FOR_DIRECTORIES
+        return demanded is None and is_possible
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GraderVersion:
     queue: str
     name: str
@@ -110,7 +134,16 @@ class LeasedGrader:
     version: int
     """0: a trial's."""
     source: GraderSource
+    isolation: str | None = None
+    """That the manifest demands."""
+    queue_isolation: QueueIsolation | None = None
+    """The operator's choice where it holds for this grader; beside it nothing is demanded."""
     trial_id: int | None = None
+
+    @property
+    def runs_with(self) -> str | None:
+        """None: the default of the host."""
+        return self.queue_isolation.isolation if self.queue_isolation else self.isolation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +157,7 @@ GraderChoice = LeasedGrader | NoSuchGrader
 
 
 def read_manifest(document: Mapping[str, Any]) -> Manifest:
-    """Read a manifest in which `problems_of` has found none."""
+    """Read a manifest in which `manifest_rules.problems_of` has found none."""
     points = document.get("lms_points")
     return Manifest(
         name=document["name"],
@@ -135,22 +168,6 @@ def read_manifest(document: Mapping[str, Any]) -> Manifest:
         limits=dict(document.get("limits") or {}),
         test_ids=frozenset(test["id"] for test in document.get("tests") or ()),
     )
-
-
-def problems_of(document: Any) -> list[Problem]:
-    """Everything that keeps a JSON value from being a manifest."""
-    if not isinstance(document, dict):
-        return [Problem(where="manifest", problem="must be an object")]
-    checks = (
-        _bad_name(document.get("name")),
-        _bad_title(document.get("title")),
-        _bad_base(document.get("base")),
-        _bad_isolation(document.get("isolation")),
-        _bad_points(document.get("lms_points")),
-        _bad_limits(document.get("limits")),
-        _bad_tests(document.get("tests")),
-    )
-    return [Problem(where=f"manifest.{p.where}", problem=p.problem) for c in checks for p in c]
 
 
 def over_ceilings(manifest: Manifest, ceilings: Ceilings) -> list[Problem]:
@@ -169,82 +186,29 @@ def over_ceilings(manifest: Manifest, ceilings: Ceilings) -> list[Problem]:
     return [
         Problem(
             where=f"manifest.limits.{name}",
-            problem=f"is {manifest.limits[name]:g}; this queue allows at most {ceiling:g}",
+            problem=f"is {_shown(name, manifest.limits[name])}; this queue allows at most "
+            f"{_shown(name, ceiling)}",
         )
         for name, ceiling in most.items()
         if manifest.limits.get(name, 0) > ceiling
     ]
 
 
-def _bad_name(name: Any) -> Iterator[Problem]:
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        yield Problem(
-            where="name", problem="must have 1 to 63 of a-z, 0-9 and -, and not begin with -"
-        )
+def _shown(limit: str, value: float) -> str:
+    """As authors write it: a number of bytes in MB, or kB where that says more."""
+    if not limit.endswith("_bytes"):
+        return f"{value:g}"
+    return f"{value / MB:.6g} MB" if value >= MB else f"{value / KB:.6g} kB"
 
 
-def _bad_title(title: Any) -> Iterator[Problem]:
-    if title is None:
-        return
-    if not isinstance(title, str) or len(title) > MAX_TITLE_CHARS or _CONTROL.search(title):
-        yield Problem(where="title", problem=f"must be one line of up to {MAX_TITLE_CHARS}")
-
-
-def _bad_base(base: Any) -> Iterator[Problem]:
-    if not isinstance(base, str) or not BASE.fullmatch(base):
-        yield Problem(where="base", problem="must name a language, like python")
-
-
-def _bad_isolation(isolation: Any) -> Iterator[Problem]:
-    if isolation is not None and isolation not in ISOLATIONS:
-        yield Problem(where="isolation", problem=f"must be one of {', '.join(ISOLATIONS)}, or null")
-
-
-def _bad_points(points: Any) -> Iterator[Problem]:
-    if points is not None and not (_is_number(points) and 0 < points <= 10_000):
-        yield Problem(where="lms_points", problem="must be a number above 0 and up to 10000")
-
-
-def _bad_limits(limits: Any) -> Iterator[Problem]:
-    if limits is None:
-        return
-    if not isinstance(limits, dict):
-        yield Problem(where="limits", problem="must be an object")
-        return
-    for name, value in limits.items():
-        if not _is_number(value) or value <= 0:
-            shown = name if name.isidentifier() else ascii(name)
-            yield Problem(where=f"limits.{shown[:60]}", problem="must be a number above 0")
-
-
-def _bad_tests(tests: Any) -> Iterator[Problem]:
-    if tests is None:
-        return
-    if not isinstance(tests, list) or len(tests) > MAX_TESTS:
-        yield Problem(where="tests", problem=f"must be a list of at most {MAX_TESTS}")
-        return
-    seen: set[str] = set()
-    for index, test in enumerate(tests):
-        test_id = test.get("id") if isinstance(test, dict) else None
-        if not is_test_id(test_id):
-            yield Problem(
-                where=f"tests[{index}].id",
-                problem=f"must be text of 1 to {MAX_ID_CHARS} printable characters",
-            )
-        elif test_id in seen:
-            yield Problem(where=f"tests[{index}].id", problem="is the id of two tests")
-        else:
-            seen.add(str(test_id))
+def is_pinned(image: Any) -> bool:
+    """Whether it names one image for ever: by its id, or by a registry's digest."""
+    return (
+        isinstance(image, str)
+        and len(image) <= MAX_IMAGE_CHARS
+        and PINNED_IMAGE.fullmatch(image) is not None
+    )
 
 
 def is_test_id(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= MAX_ID_CHARS and value.isprintable()
-
-
-def _is_number(value: Any) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # an integer that no float can hold
-        return False

@@ -13,16 +13,16 @@ from xqueue_server.errors import Conflict, InvalidRequest, NotFound, XQueueError
 from xqueue_server.grader import (
     DIGEST,
     FORGEABLE,
-    PINNED_IMAGE,
     Ceilings,
     GraderSource,
     GraderVersion,
     Manifest,
     Problem,
+    is_pinned,
     over_ceilings,
-    problems_of,
     read_manifest,
 )
+from xqueue_server.manifest_rules import problems_of
 from xqueue_server.storage import Storage, Transaction, bundles, graders, policies
 from xqueue_server.storage.policies import Policy
 
@@ -104,7 +104,7 @@ def source_problems(document: Mapping[str, Any]) -> Sequence[Problem]:
         return [Problem(where="digest", problem="or image must be given, one of the two")]
     if digest is not None and not (isinstance(digest, str) and DIGEST.fullmatch(digest)):
         return [Problem(where="digest", problem="must be sha256: and 64 lower-case hex digits")]
-    if image is not None and not (isinstance(image, str) and PINNED_IMAGE.fullmatch(image)):
+    if image is not None and not is_pinned(image):
         return [Problem(where="image", problem="must be pinned: NAME@sha256:… or sha256:…")]
     return []
 

@@ -47,6 +47,11 @@ def count_tests(storage: Storage, result: IncomingResult) -> None:
         log.warning("not counted", extra={"action": "tests_not_counted", "why": str(error)})
 
 
+def is_forgeable(record: str | None) -> bool:
+    """Whether the worker says that the learner's own code could have written this result."""
+    return _parsed(record or "").get("forgeable") is True
+
+
 def statuses_of(record: str | None) -> Mapping[str, str]:
     """Test id -> status, of what can be used."""
     tests = _parsed(record or "").get("tests")

@@ -83,6 +83,8 @@ class IncomingResult:
     request_id: str | None = None
     record: str | None = field(default=None, repr=False)
     """The worker's account of each test (see `recording`); kept for a trial's author."""
+    forgeable: bool = False
+    """The worker says that the learner's own code could have written it."""
 
 
 def receive(storage: Storage, account: Account, result: IncomingResult) -> Disposition | None:
@@ -205,6 +207,7 @@ def _record(tx: Transaction, result: IncomingResult, disposition: Disposition, b
         disposition,
         key_hash=key_hash(result.key),
         sent_by=by.name,
+        forgeable=result.forgeable,
     )
 
 

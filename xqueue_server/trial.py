@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from xqueue_server.grader import GraderSource
+from xqueue_server.grader import GraderSource, Manifest, read_manifest
 from xqueue_server.submission import HoldReason, SubmissionState
 
 CALLBACK_URL = "trial:/score_update"
 """In the place of an LMS: no origin, so nothing can be sent; its rules for a grade hold."""
 KEPT_S = 3600
+MOST_FILES_BYTES = 16 * 1024 * 1024
+"""All files of a trial: they come as base64 in one JSON text, which is held in memory whole."""
 MOST_PER_MINUTE = 30
 MOST_UNFINISHED = 8
 
@@ -57,6 +60,10 @@ class Trial:
     manifest_text: str = field(repr=False)
     record: str | None = field(repr=False)
     created_at: datetime
+
+    @property
+    def manifest(self) -> Manifest:
+        return read_manifest(json.loads(self.manifest_text))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

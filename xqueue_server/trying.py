@@ -6,7 +6,8 @@ import base64
 import binascii
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,16 +21,17 @@ from xqueue_server.grader import (
     GraderSource,
     Manifest,
     Problem,
-    problems_of,
     read_manifest,
 )
 from xqueue_server.instant import to_datetime
+from xqueue_server.manifest_rules import problems_of
 from xqueue_server.publishing import Refused, TooMany
 from xqueue_server.settings import Settings
-from xqueue_server.storage import Storage, graders, policies, trials
+from xqueue_server.storage import Storage, Transaction, graders, policies, trials
 from xqueue_server.submission import TRIAL_PRIORITY, FileReference, NewSubmission
 from xqueue_server.trial import (
     CALLBACK_URL,
+    MOST_FILES_BYTES,
     MOST_PER_MINUTE,
     MOST_UNFINISHED,
     NewTrial,
@@ -99,17 +101,23 @@ def _file_problems(files: Any, settings: Settings) -> list[Problem]:
     if not isinstance(files, dict) or len(files) > settings.max_files:
         return [Problem(where="files", problem=f"must be an object of up to {settings.max_files}")]
     found = []
+    total = 0
     for index, (name, content) in enumerate(files.items()):
         if not name or len(name) > 255 or not name.isprintable():
             found.append(
                 Problem(where=f"files[{index}]", problem="has a name that can not be used")
             )
         size = _decoded_size(content)
+        total += size or 0
         if size is None:
             found.append(Problem(where=f"files[{index}]", problem="must be base64"))
         elif size > settings.max_file_bytes:
             most = settings.max_file_bytes
             found.append(Problem(where=f"files[{index}]", problem=f"is larger than {most} bytes"))
+    if total > MOST_FILES_BYTES:
+        found.append(
+            Problem(where="files", problem=f"have more than {MOST_FILES_BYTES} bytes together")
+        )
     return found
 
 
@@ -138,7 +146,6 @@ def begin(
         Refused: as `publishing.publish`.
         TooMany: of this token, in the last minute or unfinished.
     """
-    _refuse_too_many(storage, account, token_id)
     new = NewTrial(
         account_id=account.id,
         token_id=token_id,
@@ -149,33 +156,47 @@ def begin(
     )
     with storage.write() as tx:
         graders.lock(tx, request.queue)
+        _refuse_too_many(tx, account, token_id)
         publishing.require_allowed(policies.of_queue(tx, request.queue), request.manifest, ceilings)
         publishing.require_source(tx, account, request.source)
-        references = _store_files(files, request.files)
         now = to_datetime(storage.now_us())
-        submission = _submission(request, references, account, now, request_id)
-        return trials.add(tx, new, submission)
+        with _stored(files, request.files) as references:
+            submission = _submission(request, references, account, now, request_id)
+            return trials.add(tx, new, submission)
 
 
-def _refuse_too_many(storage: Storage, account: Account, token_id: int | None) -> None:
-    with storage.read() as tx:
-        recent = trials.count_recent(tx, account_id=account.id, token_id=token_id, within_s=60)
-        unfinished = trials.count_unfinished(tx, account_id=account.id, token_id=token_id)
+def _refuse_too_many(tx: Transaction, account: Account, token_id: int | None) -> None:
+    """Under the queue's lock, so that two at once are counted one after the other."""
+    recent = trials.count_recent(tx, account_id=account.id, token_id=token_id, within_s=60)
+    unfinished = trials.count_unfinished(tx, account_id=account.id, token_id=token_id)
     if recent >= MOST_PER_MINUTE:
         raise TooMany(f"At most {MOST_PER_MINUTE} trials a minute", retry_after_s=60)
     if unfinished >= MOST_UNFINISHED:
         raise TooMany(f"{unfinished} trials wait or run; wait until one has ended", retry_after_s=5)
 
 
-def _store_files(store: LocalFiles, files: Mapping[str, bytes]) -> tuple[FileReference, ...]:
-    saved = []
+@contextmanager
+def _stored(store: LocalFiles, files: Mapping[str, bytes]) -> Iterator[tuple[FileReference, ...]]:
+    """The files, removed again if the block fails. One that fails at the commit after it keeps
+    them: the trial may be stored all the same."""
+    saved: list[FileReference] = []
     try:
         for name, content in files.items():
-            blob, size = store.save(io.BytesIO(content), limit_bytes=len(content))
-            saved.append(FileReference(name=name, blob=blob, size_bytes=size))
+            saved.append(_store(store, name, content))
+        yield tuple(saved)
+    except BaseException:
+        for reference in saved:
+            with suppress(OSError):
+                store.remove(reference.blob)
+        raise
+
+
+def _store(store: LocalFiles, name: str, content: bytes) -> FileReference:
+    try:
+        blob, size = store.save(io.BytesIO(content), limit_bytes=len(content))
     except OSError as error:
         raise StorageUnavailable("files can not be stored") from error
-    return tuple(saved)
+    return FileReference(name=name, blob=blob, size_bytes=size)
 
 
 def _submission(

@@ -10,5 +10,4 @@ RUN [ -x /usr/bin/python3 ] || ln -s "$(command -v python3)" /usr/bin/python3 \
  && bwrap --version
 ENTRYPOINT ["/xq/xq", "--slot"]
 ARG SOURCES=unknown
-ARG LIBRARY=unknown
-LABEL org.xqueue.sources=${SOURCES} org.xqueue.library=${LIBRARY}
+LABEL org.xqueue.sources=${SOURCES}

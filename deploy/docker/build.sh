@@ -74,6 +74,7 @@ build() {
     # Only the sources go to the daemon, and no layer cache can confuse two checkouts.
     tar -c -C "$top" --exclude=__pycache__ "$dockerfile" "$@" | docker_build --network none \
         --build-arg BASE="$base" --build-arg SOURCES="$sources" \
+        ${library:+--build-arg LIBRARY="$library"} \
         --file "$dockerfile" -
     echo "built $tag"
 }
@@ -108,8 +109,14 @@ copied_by() {
 
 build_grader_base() {
     dockerfile=deploy/docker/grader-base.Dockerfile
+    # A label, so that a worker with another library sends its own.
+    library=$(cd "$top" && find graders/__init__.py graders/library sandbox/__init__.py \
+        sandbox/supervisor/__init__.py sandbox/supervisor/frames.py \
+        sandbox/supervisor/light_json.py -name '*.py' | LC_ALL=C sort | xargs sha256sum | sha256sum)
+    library=${library%% *}
     # shellcheck disable=SC2046 # a list
     build "$1" "$dockerfile" "$2" $(copied_by "$dockerfile")
+    library=
 }
 
 build_language() {
@@ -135,11 +142,7 @@ build_box() {
     tag=$XQUEUE_BOX_PREFIX-$1:local base=$XQUEUE_GRADER_PREFIX-$1:local
     dockerfile=deploy/docker/box.Dockerfile
     if is_current "$tag" "$base" "$bubblewrap" "$dockerfile"; then return; fi
-    # So that a worker with another library sends its own.
-    library=$(docker run --rm --network none --entrypoint sh "$base" -c \
-        'cd /xq/lib && find * -name "*.py" | LC_ALL=C sort | xargs sha256sum | sha256sum')
     tar -c -C "$top" "$dockerfile" | docker_build --network none \
-        --build-arg LIBRARY="${library%% *}" \
         --build-arg BASE="$base" --build-arg BUBBLEWRAP="$XQUEUE_TOOLCHAIN_PREFIX-box:local" \
         --build-arg SOURCES="$sources" --file "$dockerfile" -
     echo "built $tag"

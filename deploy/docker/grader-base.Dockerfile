@@ -17,4 +17,5 @@ RUN python3 -m compileall -q /xq \
  && chmod -R a+rX,go-w /xq
 ENTRYPOINT ["/xq/xq", "--container"]
 ARG SOURCES=unknown
-LABEL org.xqueue.sources=${SOURCES}
+ARG LIBRARY=unknown
+LABEL org.xqueue.sources=${SOURCES} org.xqueue.library=${LIBRARY}

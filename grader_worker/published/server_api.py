@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from grader_worker.errors import RequestRefused, ServerUnreachable
+from grader_worker.errors import ServerUnreachable
+from grader_worker.lease import QueueIsolation, queue_isolation
 from grader_worker.xqueue_client import XQueueClient
 
 MAX_BUNDLE_BYTES = 8 * 1024 * 1024
 FETCH_TIMEOUT_S = 60.0
+REPORTED_AT_ONCE = 30
+"""Of the 500 that the server takes: their problems have to fit its 256 KB as well."""
+PROBLEM_CHARS = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +31,8 @@ class PublishedGrader:
     manifest: Mapping[str, Any]
     document: Mapping[str, Any]
     is_default: bool = False
+    queue_isolation: QueueIsolation | None = None
+    """At the moment of the answer; what a lease says counts more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +41,13 @@ class Readiness:
 
     grader: PublishedGrader
     problem: str | None
+    """A sentence for the course team, of characters that can be shown."""
+
+    @classmethod
+    def not_ready(cls, grader: PublishedGrader, why: str) -> Readiness:
+        """`why` may quote anything: an engine's words, a registry's."""
+        shown = "".join(char if char.isprintable() else " " for char in why[:PROBLEM_CHARS])
+        return cls(grader=grader, problem=shown.strip() or "no reason was given")
 
     def as_item(self) -> dict[str, Any]:
         return {
@@ -78,16 +91,18 @@ class ServerApi:
     def bundle(self, digest: str) -> bytes:
         """The bytes as they came; whoever stores them checks the digest."""
         hexadecimal = digest.removeprefix("sha256:")
-        answer = self._client.api(
-            "GET", f"bundles/{quote(hexadecimal, safe='')}", timeout_s=FETCH_TIMEOUT_S
-        )
-        if len(answer.body) > MAX_BUNDLE_BYTES:
-            raise RequestRefused(f"bundle {digest} has {len(answer.body)} bytes")
-        return answer.body
+        return self._client.api(
+            "GET",
+            f"bundles/{quote(hexadecimal, safe='')}",
+            timeout_s=FETCH_TIMEOUT_S,
+            max_bytes=MAX_BUNDLE_BYTES,
+        ).body
 
-    def report_readiness(self, host: str, items: Iterable[Readiness]) -> None:
-        body = {"host": host, "items": [item.as_item() for item in items]}
-        self._client.api("PUT", "readiness", body=json.dumps(body).encode())
+    def report_readiness(self, host: str, items: Sequence[Readiness]) -> None:
+        for start in range(0, len(items), REPORTED_AT_ONCE):
+            some = items[start : start + REPORTED_AT_ONCE]
+            body = {"host": host, "items": [item.as_item() for item in some]}
+            self._client.api("PUT", "readiness", body=json.dumps(body).encode())
 
 
 def published_grader(document: object) -> PublishedGrader:
@@ -95,8 +110,10 @@ def published_grader(document: object) -> PublishedGrader:
     try:
         parts = dict(document)  # type: ignore[call-overload]
         digest, image = parts["digest"], parts["image"]
-        if not isinstance(digest or image, str) or not isinstance(parts["manifest"], dict):
-            raise TypeError("neither bundle nor image")
+        if {type(digest), type(image)} != {str, type(None)}:
+            raise TypeError("neither bundle nor image, or both")
+        if not isinstance(parts["manifest"], dict):
+            raise TypeError("no manifest")
         return PublishedGrader(
             queue=str(parts["queue"]),
             name=str(parts["name"]),
@@ -106,8 +123,9 @@ def published_grader(document: object) -> PublishedGrader:
             manifest=parts["manifest"],
             document=parts,
             is_default=bool(parts.get("default")),
+            queue_isolation=queue_isolation(parts.get("queue_isolation")),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ServerUnreachable(f"an assignment of another shape: {error!r}") from error
 
 

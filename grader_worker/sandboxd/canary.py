@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from grader_worker.event_log import log_crash, log_event, log_warning
 from grader_worker.stopping import Stop
-from sandbox.backend import BackendDescription, BackendHealth, SandboxBackend
+from sandbox.backend import BackendHealth, BackendWrapper, SandboxBackend
 from sandbox.canary import CanaryResult, run_canary
 from sandbox.errors import SandboxUnavailable
 from sandbox.run import Isolation, Preparation, RunRequest, RunResult
@@ -45,7 +45,7 @@ def sing(backend: SandboxBackend, kind: Kind) -> CanaryResult:
     return run_canary(backend, isolation=kind.isolation, runtime=kind.runtime)
 
 
-class CanaryBackend(SandboxBackend):
+class CanaryBackend(BackendWrapper):
     """A backend that refuses work unless its canary lives. Thread-safe."""
 
     def __init__(
@@ -57,7 +57,7 @@ class CanaryBackend(SandboxBackend):
         first_s: float = FIRST_S,
         sing: Sing = sing,
     ) -> None:
-        self._backend = backend
+        super().__init__(backend)
         self._interval_s = interval_s
         self._retry_s = retry_s
         self._first_s = first_s
@@ -142,15 +142,3 @@ class CanaryBackend(SandboxBackend):
             problems=problems,
             canary="" if last is None else str(last),
         )
-
-    def describe(self) -> BackendDescription:
-        return self._backend.describe()
-
-    def reap(self) -> int:
-        return self._backend.reap()
-
-    def settle(self) -> None:
-        self._backend.settle()
-
-    def close(self) -> None:
-        self._backend.close()

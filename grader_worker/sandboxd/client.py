@@ -34,7 +34,7 @@ RUN_GRACE_S = 60.0
 """On top of the run's own wall limit: creating and removing a container on a busy host."""
 CHECK_S = 60.0
 PREPARE_S = 300.0
-"""An image may have to be pulled."""
+"""To examine an image, warm up and try the canary. A pull that takes longer is said before that."""
 
 
 class SandboxdClient:
@@ -110,7 +110,7 @@ class SandboxdClient:
             elif frame["alive"] == "running" and deadline is None:
                 deadline = self._clock() + bound_s
             elif deadline is not None and self._clock() > deadline:
-                raise SandboxUnavailable(f"the run did not end within {bound_s:g} s")
+                raise SandboxUnavailable(f"sandboxd was not done within {bound_s:g} s")
 
 
 def _decoded(decode: Callable[[Mapping[str, Any]], T], answer: Mapping[str, Any]) -> T:

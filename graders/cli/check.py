@@ -8,7 +8,7 @@ import click
 
 from graders.checking import Finding, Kind, check_grader
 from graders.cli import options
-from graders.local_sandbox import open_local_sandbox
+from graders.local_sandbox import base_of, open_local_sandbox
 from graders.reply.text import tame_text
 
 MARKS = {Kind.OK: "ok     ", Kind.ERROR: "ERROR  ", Kind.WARNING: "warning"}
@@ -24,7 +24,7 @@ def command(directory: Path, backend: str | None, strict: bool) -> None:
     Errors: a sample that is graded otherwise than declared, two runs that do not agree, a test that
     an empty answer passes. Warnings: tests that no incorrect sample fails.
     """
-    sandbox = open_local_sandbox(backend)
+    sandbox = open_local_sandbox(backend, base=base_of(directory))
     click.echo(f"Checking {directory} {sandbox.why}.", err=True)
     try:
         findings = check_grader(directory, sandbox.backend, _progress)

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import click
 
 from graders.cli import options
+from graders.cli.terminal import one_line, say, when
 
 
 @click.command(name="faults")
@@ -29,26 +30,26 @@ def command(
     """
     client = options.open_server(server_url, token_file)
     if fault is not None:
-        click.echo(_shown(client.request("GET", f"/api/v1/faults/{fault}")))
+        say(_shown(client.request("GET", f"/api/v1/faults/{fault}")))
         return
     if queue is None:
         raise click.UsageError("give the number of a fault, or --queue")
     asked = {"queue": queue} | ({"grader": grader} if grader else {})
     listed = client.request("GET", "/api/v1/faults", params=asked)["faults"]
     for each in listed:
-        click.echo(_line(each))
+        say(_line(each))
     if not listed:
         click.echo("No faults.")
     if grader:
         path = f"/api/v1/graders/{quote(queue, safe='')}/{quote(grader, safe='')}/tests"
         for test in client.request("GET", path)["tests"]:
-            click.echo(_test_line(test))
+            say(_test_line(test))
 
 
 def _line(fault: dict[str, Any]) -> str:
     who = f"{fault['grader'] or '-'} version {fault['version'] or '-'}"
-    when = f"{fault['count']} times  last {fault['last_at']}"
-    return f"{fault['id']}  {when}  {who}  {fault['signature']}"
+    times = f"{fault['count']} times  last {when(fault['last_at'])}"
+    return f"{fault['id']}  {times}  {who}  {one_line(fault['signature'])}"
 
 
 def _shown(fault: dict[str, Any]) -> str:

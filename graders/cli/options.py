@@ -26,7 +26,7 @@ def local_backend(command: Command) -> Command:
     return click.option(
         "--backend",
         type=click.Choice(NAMES),
-        help="Where to run it; else Docker when it answers, else bubblewrap (Linux).",
+        help="Where to run it; else Docker when it has what is needed, else bubblewrap (Linux).",
     )(command)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,8 @@ import click
 from graders.bundle import Bundle, pack
 from graders.cli import options
 from graders.errors import NoSandbox
-from graders.manifest import Manifest, load_manifest, manifest_to_json
+from graders.grader_file import load_manifest
+from graders.manifest import Manifest, manifest_to_json
 from graders.publishing.studio import problem_xml
 from sandbox.backends.docker.pulling import IMAGE_ID
 
@@ -129,7 +131,7 @@ def _with_tests(directory: Path, bundle: Bundle) -> Bundle:
     from graders.local_sandbox import open_local_sandbox
 
     try:
-        sandbox = open_local_sandbox()
+        sandbox = open_local_sandbox(base=bundle.manifest.base)
     except NoSandbox:
         click.echo(
             "Published without the list of its tests: there is no sandbox here to ask grade.py.\n"
@@ -147,9 +149,19 @@ def _said(queue: str, name: str, version: dict[str, object], published: Publishe
     number = version["version"]
     lines = [f"{name} version {number} is published on queue {queue}."]
     if not version["active"]:
-        lines.append(f"It is kept back: `graders rollback {name} {number}` puts it to use.")
+        lines.append(f"It is kept back: `{_use(queue, name, number)}` puts it to use.")
     if not version.get("default"):
         lines.append(f'Problems reach it with grader_payload {{"grader": "{name}"}}.')
     if published.left_out:
         lines.append(f"Left out: {', '.join(published.left_out)}")
     return "\n".join([*lines, "The problem to paste into Studio:", ""])
+
+
+def _use(queue: str, name: str, number: object) -> str:
+    """The command that puts a version to use, with the options that were given to this one."""
+    words = ["graders", "rollback", name, str(number), "--queue", queue]
+    context = click.get_current_context()
+    for option, parameter in (("--server", "server_url"), ("--token-file", "token_file")):
+        if context.get_parameter_source(parameter) is click.core.ParameterSource.COMMANDLINE:
+            words += [option, str(context.params[parameter])]
+    return shlex.join(words)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from graders.cli import options
-from graders.manifest import load_manifest
+from graders.grader_file import load_manifest
 from graders.publishing.studio import problem_xml
 
 

@@ -14,7 +14,7 @@ import click
 from graders.bundle import pack
 from graders.cli import options
 from graders.errors import GradingFailed, ServerRefused
-from graders.manifest import load_manifest
+from graders.grader_file import load_manifest
 from graders.reply import NoGrade, build_reply, result_record
 from graders.showing import result_page, result_text
 from graders.trying import DEFAULT_SEED, Answer
@@ -111,10 +111,10 @@ def command(
 
 
 def _here(directory: Path, answer: Answer, backend: str | None) -> Graded:
-    from graders.local_sandbox import open_local_sandbox
+    from graders.local_sandbox import base_of, open_local_sandbox
     from graders.trying import opened
 
-    sandbox = open_local_sandbox(backend)
+    sandbox = open_local_sandbox(backend, base=base_of(directory))
     try:
         with opened(directory, sandbox.backend) as grader:
             result = grader.grade(answer)

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import click
 
 from graders.cli import options
+from graders.cli.terminal import one_line, say, when
 
 
 @click.command(name="versions")
@@ -20,16 +21,16 @@ def command(name: str | None, queue: str, server_url: str | None, token_file: Pa
     if name is None:
         listed = client.request("GET", "/api/v1/graders", params={"queue": queue})["graders"]
         for grader in listed:
-            click.echo(_grader_line(grader))
+            say(_grader_line(grader))
         if not listed:
             click.echo(f"Queue {queue} has no published grader.")
         return
     path = f"/api/v1/graders/{quote(queue, safe='')}/{quote(name, safe='')}"
     grader = client.request("GET", path)
     for version in grader["versions"]:
-        click.echo(_version_line(version))
+        say(_version_line(version))
     for host in grader["readiness"]:
-        click.echo(_host_line(host))
+        say(_host_line(host))
 
 
 def _grader_line(grader: dict[str, object]) -> str:
@@ -44,11 +45,11 @@ def _grader_line(grader: dict[str, object]) -> str:
 def _version_line(version: dict[str, object]) -> str:
     mark = "*" if version["active"] else " "
     what = version["digest"] or version["image"]
-    who = f"{version['published_at']} {version['published_by']}"
+    who = f"{when(str(version['published_at']))}  {version['published_by']}"
     forgeable = "  FORGEABLE" if version["forgeable"] else ""
     return f"{mark} {version['version']}  {who}  {what}{forgeable}"
 
 
 def _host_line(host: dict[str, object]) -> str:
-    state = "ready" if host["ready"] else f"NOT READY: {host['problem']}"
-    return f"  host {host['host']}: version {host['version']} {state}"
+    state = "ready" if host["ready"] else f"NOT READY: {one_line(host['problem'])}"
+    return f"  host {one_line(host['host'])}: version {host['version']} {state}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from graders.library.room import has_room
 from graders.library.values import show
 from sandbox.supervisor import light_json
 
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
 DRIVER = "driver.py"
 PRINTED_CHARS = 2000
 LONGEST_MESSAGE = 500
-LONGEST_SOURCE_BYTES = 5 * 1024 * 1024
-"""As JSON; in base64 and with the driver beside it, it still fits one frame."""
+TOO_DEEP = "A value is nested too deeply to be given to your function."
+"""Where a grader calls with what another call returned."""
+UNREADABLE = "The result of your function could not be read."
+MOST_LINES = 10_000_000
+"""No submission has more; a line beyond it was made up."""
 
 
 class Answer:
@@ -73,13 +77,19 @@ def call_function(
 
     Never raises for anything the learner did.
     """
-    if len(_json(source)) > LONGEST_SOURCE_BYTES:
-        return Answer(problem="Your code is too long to be run.")
     request = {"source": source, "function": function, "args": list(args), "kwargs": kwargs or {}}
+    try:
+        stdin = _json(request)
+    except RecursionError:
+        return Answer(problem=TOO_DEEP)
+    beside = {**(files or {}), DRIVER: _driver_source()}
+    if not has_room(session.limits, beside.values(), len(stdin)):
+        what = "Your code and the files beside it are" if files else "Your code is"
+        return Answer(problem=f"{what} too long to be run.")
     ran = session.run(
         ["python3", "-I", DRIVER],
-        stdin=_json(request),
-        files={**(files or {}), DRIVER: _driver_source()},
+        stdin=stdin,
+        files=beside,
         wall_s=wall_s,
         cpu_s=cpu_s,
         output_bytes=output_bytes,
@@ -132,7 +142,7 @@ def _read_answer(ran: Ran, function: str, printed: str) -> Answer:
     except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
-        return Answer(problem="The result of your function could not be read.", printed=printed)
+        return Answer(problem=UNREADABLE, printed=printed)
     if "value" in answer:
         return Answer(value=answer["value"], printed=printed)
     if "missing" in answer:
@@ -140,11 +150,15 @@ def _read_answer(ran: Ran, function: str, printed: str) -> Answer:
             problem=f"Your code does not define a function `{function}`.", printed=printed
         )
     name = answer.get("error")
-    error = name if isinstance(name, str) else None
-    return Answer(problem=_exception(answer), printed=printed, error=error)
+    if not isinstance(name, str) or not name:
+        return Answer(problem=UNREADABLE, printed=printed)
+    return Answer(problem=_exception(name, answer), printed=printed, error=name)
 
 
-def _exception(answer: Mapping[str, Any]) -> str:
-    line = answer.get("line")
-    where = f" in line {line} of your code" if isinstance(line, int) else ""
-    return f"{answer.get('error')}{where}: {answer.get('message')}"[:LONGEST_MESSAGE]
+def _exception(name: str, answer: Mapping[str, Any]) -> str:
+    """As Python would say it; what is not of the form that the driver writes is left out."""
+    line, message = answer.get("line"), answer.get("message")
+    known = type(line) is int and 0 < line < MOST_LINES
+    where = f" in line {line} of your code" if known else ""
+    words = f": {message}" if isinstance(message, str) and message else ""
+    return f"{name}{where}{words}"[:LONGEST_MESSAGE]

@@ -6,25 +6,31 @@ nothing here can be an instance with an `__eq__` that always says yes.
 
 from __future__ import annotations
 
-import math
-
+from graders.library.tolerance import Tolerance, tolerance_of
 from graders.library.values import tagged
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from graders.library.tolerance import Said
 
 UNORDERED = frozenset({"$set", "$frozenset", "$dict"})
 
 
-def same_value(expected: object, actual: object, tolerance: float = 0.0) -> bool:
+def same_value(expected: object, actual: object, tolerance: Said = 0.0) -> bool:
     """Equal as Python means it, but `True` is not 1, NaN is NaN, and 4 equals 4.0.
 
-    `tolerance` is both relative and absolute, and applies to floats at any depth.
+    `tolerance` is a number less than 1, which is both relative and absolute, or `{"relative": …,
+    "absolute": …}`; it applies to numbers at any depth, to two whole ones only `absolute`. Raises
+    ValueError for another one.
     """
+    allowed = tolerance_of(tolerance)
     try:
-        return _same(expected, actual, tolerance)
+        return _same(expected, actual, allowed)
     except RecursionError:
         return False
 
 
-def _same(expected: object, actual: object, tolerance: float) -> bool:
+def _same(expected: object, actual: object, tolerance: Tolerance) -> bool:
     if isinstance(expected, bool) or isinstance(actual, bool):
         return expected is actual
     if isinstance(expected, int | float) and isinstance(actual, int | float):
@@ -38,21 +44,19 @@ def _same(expected: object, actual: object, tolerance: float) -> bool:
     return type(expected) is type(actual) and expected == actual
 
 
-def _same_number(expected: float, actual: float, tolerance: float) -> bool:
+def _same_number(expected: float, actual: float, tolerance: Tolerance) -> bool:
     if isinstance(expected, int) and isinstance(actual, int):
-        return expected == actual
+        return abs(expected - actual) <= tolerance.absolute
     try:
         expected, actual = float(expected), float(actual)
     except OverflowError:
         return False
-    if math.isnan(expected) or math.isnan(actual):
-        return math.isnan(expected) and math.isnan(actual)
-    return expected == actual or math.isclose(
-        expected, actual, rel_tol=tolerance, abs_tol=tolerance
-    )
+    return tolerance.allows(expected, actual)
 
 
-def _same_object(expected: dict[str, object], actual: dict[str, object], tolerance: float) -> bool:
+def _same_object(
+    expected: dict[str, object], actual: dict[str, object], tolerance: Tolerance
+) -> bool:
     tag, content = tagged(expected)
     if tag in UNORDERED and tagged(actual)[0] == tag:
         return _same_unordered(content, actual[tag], tolerance)
@@ -61,13 +65,16 @@ def _same_object(expected: dict[str, object], actual: dict[str, object], toleran
     )
 
 
-def _same_unordered(expected: object, actual: object, tolerance: float) -> bool:
+def _same_unordered(expected: object, actual: object, tolerance: Tolerance) -> bool:
     if not isinstance(expected, list) or not isinstance(actual, list):
+        return False
+    if len(expected) != len(actual):
         return False
     rest = list(actual)
     for item in expected:
-        match = next((other for other in rest if _same(item, other, tolerance)), rest)
-        if match is rest:
+        found = (place for place, other in enumerate(rest) if _same(item, other, tolerance))
+        place = next(found, None)
+        if place is None:
             return False
-        rest.remove(match)
-    return not rest
+        del rest[place]
+    return True

@@ -15,7 +15,7 @@ The file runs in the grader's role, the learner's code in another process under 
 
 from __future__ import annotations
 
-from graders.library.calling import Answer, call_function
+from graders.library.calling import TOO_DEEP, Answer, call_function
 from graders.library.declared import (
     SHOWN_CHARS,
     AuthorFiles,
@@ -149,8 +149,11 @@ class TestRun:
 
     def call(self, function: str, *args: object, **kwargs: object) -> Answer:
         """Call a function of the learner's code (Python) in a process of its own."""
-        values = [as_tagged(value) for value in args]
-        names = {name: as_tagged(value) for name, value in kwargs.items()}
+        try:
+            values = [as_tagged(value) for value in args]
+            names = {name: as_tagged(value) for name, value in kwargs.items()}
+        except RecursionError:
+            return self._note(Answer(problem=TOO_DEEP))
         beside = self._program.files_for_calls()
         answer = call_function(
             self._session,
@@ -341,5 +344,5 @@ def _as_bytes(content: str | bytes) -> bytes:
 
 
 def _as_text(value: object) -> str:
-    text = value if isinstance(value, str) else show(as_tagged(value))
+    text = value if isinstance(value, str) else show(value)
     return text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "\n…"

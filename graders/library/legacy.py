@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 
 from graders.library.declared import announce, read_plan
 from graders.library.program import NotRunnable, uploaded
+from graders.library.room import has_room
 from graders.library.session import grade_with
 
 TYPE_CHECKING = False
@@ -26,6 +28,13 @@ HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "gradelib")  # n
 SENT = ("gradelib.py", "gradelib_checks.py", "graderutil.py", "legacy_driver.py")
 DRIVER = "legacy_driver.py"
 ANSWER = "answer.py"
+LONGEST_SOURCE_BYTES = 100 * 1024
+"""The checks of old graders take a text apart in the grader's memory, a thousandfold of its size.
+No program that was typed in is longer."""
+TOO_LONG = f"Your code is too long to be graded: at most {LONGEST_SOURCE_BYTES // 1024} KB."
+TOO_LARGE = "Your code and the files beside it are too large to be run."
+ODD_CODE = "Your code could not be examined: it does not have the form that is asked for."
+ODD_OUTPUT = "What your code printed could not be compared: it does not have the expected form."
 STOPPED = {
     "time": "Your code took too long and was stopped. Does a loop never end?",
     "memory": "Your code used too much memory and was stopped.",
@@ -96,23 +105,45 @@ class LegacyGrading:
             for test in self._tests:
                 self._session.report(test["id"], score=test["points"], status="passed")
             return
+        if len(submission.encode("utf-8", "surrogatepass")) > LONGEST_SOURCE_BYTES:
+            self._report_all(TOO_LONG, "error")
+            return
+        answer = self._answer()
         try:
             beside = self._beside()
+            source = self._examined(submission, answer)
+            self._require_room(source, beside)
         except NotRunnable as problem:
-            self._report_all(str(problem), "error")
+            self._report_all(str(problem), problem.status)
             return
-        errors = self._grader.input_errors(submission)
-        if errors:
-            self._report_all("\n".join(errors), "failed")
-            return
-        expected = self._answers_of_the_staff()
-        source = self._grader.preprocess(submission)
-        self._compare(expected, source, beside)
+        self._compare(self._answers_of_the_staff(answer), source, beside)
 
-    def _answers_of_the_staff(self) -> list[str]:
+    def _answer(self) -> str:
         path = os.path.join(os.path.dirname(self._plan["gradelib"]), ANSWER)  # noqa: PTH118, PTH120
         with open(path, encoding="utf-8") as file:  # noqa: PTH123
-            source = self._grader.preprocess(file.read())
+            return file.read()
+
+    def _examined(self, submission: str, answer: str) -> str:
+        """What is to be run. Raises NotRunnable when the checks complain of the submission, and
+        when they fail on it and not on the staff's answer."""
+        try:
+            errors = self._grader.input_errors(submission)
+            source: str = "" if errors else self._grader.preprocess(submission)
+        except Exception:  # noqa: BLE001 - the author's code raises anything
+            self._grader.input_errors(answer)
+            self._grader.preprocess(answer)
+            raise NotRunnable(ODD_CODE, "failed") from None
+        if errors:
+            raise NotRunnable("\n".join(errors), "failed")
+        return source
+
+    def _require_room(self, source: str, beside: Mapping[str, bytes]) -> None:
+        request = self._request(source, 0)
+        if not has_room(self._session.limits, beside.values(), len(request)):
+            raise NotRunnable(TOO_LARGE)
+
+    def _answers_of_the_staff(self, answer: str) -> list[str]:
+        source = self._grader.preprocess(answer)
         outputs: list[str] = []
         module = self._driver.load_module("answer", source)
 
@@ -152,15 +183,18 @@ class LegacyGrading:
                 first += 1
 
     def _run(self, source: str, beside: dict[str, bytes], first: int) -> Ran:
-        seed = self._session.job.seed
-        request = {"grader": self._grader_name(), "source": source, "seed": seed, "first": first}
         return self._session.run(
             ["python3", "-I", DRIVER],
-            stdin=json.dumps(request).encode(),
+            stdin=self._request(source, first),
             files=beside,
             zygote=True,
             **self._plan["limits"],
         )
+
+    def _request(self, source: str, first: int) -> bytes:
+        seed = self._session.job.seed
+        request = {"grader": self._grader_name(), "source": source, "seed": seed, "first": first}
+        return json.dumps(request).encode()
 
     def _problem(self, problem: dict[str, Any], beside: dict[str, bytes]) -> str:
         if "grader_error" not in problem:
@@ -177,16 +211,25 @@ class LegacyGrading:
     def _judge(self, number: int, expected: str, told: dict[str, Any]) -> None:
         actual, error = told["output"], told.get("error")
         test = self._grader.tests()[number]
-        gradelib = sys.modules["gradelib"]
-        try:
-            passed = error != "interfered" and bool(test.compare_results(expected, actual))
-            said = ""
-        except gradelib.EndTest as end:
-            passed, said = False, str(end.message or "")
+        why_not = "" if error == "interfered" else self._difference(test, expected, actual)
+        passed = why_not is None
         failed = "failed" if error is None else "error"
         points = self._tests[number]["points"] if passed else 0.0
-        words = "\n".join(filter(None, [test.detailed_description, said]))
+        words = "\n".join(filter(None, [test.detailed_description, why_not]))
         self._report(number, points, "passed" if passed else failed, words, expected, actual)
+
+    def _difference(self, test: Any, expected: str, actual: str) -> str | None:
+        """None where there is none, else what there is to say about it. A comparison that fails on
+        this output and not on the expected one was given something that it was not written for."""
+        end_test = sys.modules["gradelib"].EndTest
+        try:
+            return None if test.compare_results(expected, actual) else ""
+        except end_test as end:
+            return str(end.message or "")
+        except Exception:  # noqa: BLE001 - the author's code raises anything
+            with suppress(end_test):
+                test.compare_results(expected, expected)
+            return ODD_OUTPUT
 
     def _report(
         self, number: int, points: float, status: str, words: str, expected: str, actual: str

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
+
+from graders.library.room import has_room, room_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,11 +14,12 @@ if TYPE_CHECKING:
 
     from graders.library.session import GraderSession, Job, Ran
 
-ROOM_BYTES = 5 * 1024 * 1024
-"""Of all files and the input of one execution: in base64 they still fit one frame."""
 COMPILER_CHARS = 4000
-FILE_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+FILE_NAME = re.compile(r"[A-Za-z0-9._$-]{1,64}")
+"""As the supervisor takes them; `$` is in the names of Java's nested classes."""
 MAX_KEPT_FILES = 80
+KEPT_MB = 4
+"""All that compiling leaves; the supervisor's MAX_COLLECTED_BYTES."""
 
 
 class NotRunnable(Exception):
@@ -49,7 +53,7 @@ class Program:
         self.source = text.replace("\r\n", "\n").removeprefix("\ufeff")
         content = self.source.encode("utf-8", "surrogatepass")
         self._files[plan["submission"]] = content
-        self.require_room()
+        self._require_room(self._files)
         if plan["compile"]:
             self._compile()
 
@@ -66,12 +70,13 @@ class Program:
 
         Raises NotRunnable when there is no room for all of it.
         """
-        self.require_room(len(stdin), *map(len, (files or {}).values()))
+        files = {**self._files, **(files or {})}
+        self._require_room(files, len(stdin))
         argv = [*self._plan["run"], *args]
         return self._session.run(
             argv,
             stdin=stdin,
-            files={**self._files, **(files or {})},
+            files=files,
             collect=collect,
             zygote=argv[0] == "python3",
             **(limits or self._plan["limits"]),
@@ -82,11 +87,13 @@ class Program:
         own = self._plan["submission"]
         return {name: content for name, content in self._files.items() if name != own}
 
-    def require_room(self, *more: int) -> None:
-        """For the files and so many bytes more. Raises NotRunnable."""
-        most = min(ROOM_BYTES, int(self._session.limits["scratch_bytes"]) * 3 // 4)
-        if sum(map(len, self._files.values())) + sum(more) > most:
-            raise NotRunnable(f"What you handed in is too large: there is room for {most} bytes.")
+    def _require_room(self, files: Mapping[str, bytes], input_bytes: int = 0) -> None:
+        """Raises NotRunnable."""
+        limits = self._session.limits
+        if not has_room(limits, files.values(), input_bytes):
+            raise NotRunnable(
+                f"What you handed in is too large: there is room for {room_bytes(limits)} bytes."
+            )
 
     def _compile(self) -> None:
         seconds = self._plan["compile_s"]
@@ -101,17 +108,41 @@ class Program:
         self._keep_what_was_compiled()
 
     def _keep_what_was_compiled(self) -> None:
-        """Bring the files back, so that each test can be given them in a folder of its own."""
-        listed = self._session.run(["/bin/ls", "-A1"], keep=True)
-        names = [
-            name
-            for name in listed.stdout.decode(errors="replace").split("\n")
-            if FILE_NAME.fullmatch(name) and name not in self._files
-        ]
+        """Bring the files back, so that each test can be given them in a folder of its own.
+
+        All of them or none: half a program fails in ways that nobody understands.
+        """
+        names = self._made_by_compiling()
         if not names:
             return
-        kept = self._session.run(["/bin/true"], keep=True, collect=names[:MAX_KEPT_FILES]).files
-        self._files |= kept or {}
+        kept = self._session.run(["/bin/true"], keep=True, collect=names).files or {}
+        lost = [name for name in names if name not in kept]
+        if lost:
+            raise NotRunnable(
+                "What compiling your code made is too large to be run: there is room for "
+                f"{KEPT_MB} MB, and {lost[0]} did not fit."
+            )
+        self._files |= kept
+
+    def _made_by_compiling(self) -> list[str]:
+        """Names of files. Raises NotRunnable for one that can not be brought back."""
+        listed = self._session.run(["/bin/ls", "-A1p"], keep=True)
+        found = [name for name in listed.stdout.decode(errors="replace").split("\n") if name]
+        folders = [name for name in found if name.endswith("/")]
+        if folders:
+            print(f"compiling left folders, which are not kept: {folders!r:.200}", file=sys.stderr)  # noqa: T201 - the grader's log
+        names = [name for name in found if name not in folders and name not in self._files]
+        for name in names:
+            if not FILE_NAME.fullmatch(name):
+                raise NotRunnable(
+                    f"Compiling your code made a file {name!r:.100}, which can not be kept: names "
+                    "may have up to 64 of A-Z a-z 0-9 . _ $ -"
+                )
+        if len(names) > MAX_KEPT_FILES:
+            raise NotRunnable(
+                f"Compiling your code made {len(names)} files; at most {MAX_KEPT_FILES} are kept."
+            )
+        return names
 
 
 def uploaded(job: Job, names: Sequence[str]) -> dict[str, bytes]:

@@ -10,6 +10,7 @@ grade_with(grade)
 
 from __future__ import annotations
 
+import os
 import sys
 
 from sandbox.supervisor.frames import (
@@ -212,8 +213,11 @@ def _collected(files: Mapping[str, str] | None) -> dict[str, bytes] | None:
     return {name: unpack_bytes(content) for name, content in files.items()}
 
 
-def grade_with(grade: Callable[[GraderSession], None]) -> None:
-    """Run a grader's function over the one submission; any exception is the grader's failure."""
+def grade_with(grade: Callable[[GraderSession], None]) -> NoReturn:
+    """Run a grader's function over the one submission; any exception is the grader's failure.
+
+    The program is over then.
+    """
     session = GraderSession()
     try:
         grade(session)
@@ -223,7 +227,20 @@ def grade_with(grade: Callable[[GraderSession], None]) -> None:
         _print_traceback()
         session.give_up(f"{type(error).__name__}: {error}{_where(error)}")
     else:
+        _flush()
         session.done()
+    _flush()
+    # The supervisor ends everything now. To take the interpreter apart would only cost time.
+    os._exit(0)
+
+
+def _flush() -> None:
+    """What the grader printed is its log, which is complete once it is done."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            continue  # closed or replaced by the grader
 
 
 def _print_traceback() -> None:

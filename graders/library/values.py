@@ -42,9 +42,12 @@ def tagged(value: object) -> tuple[str, object]:
 
 
 def show(value: object) -> str:
-    """As a learner would write it, cut to a readable length, whatever a learner returned."""
+    """As a learner would write it, cut to a readable length, whatever a learner returned.
+
+    Takes what an author wrote as well as the tagged form.
+    """
     try:
-        text = _show(value)
+        text = _show(as_tagged(value))
     except RecursionError:
         return "a value nested too deeply to be shown"
     return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + " …"
@@ -57,7 +60,7 @@ def _show(value: object) -> str:
         return BRACKETS[tag].format(_join(content) + comma) if content else f"{tag[1:]}()"
     if tag == "$dict" and isinstance(content, list):
         return "{" + ", ".join(_pair(pair) for pair in content) + "}"
-    if tag == "$other" and isinstance(content, list):
+    if tag == "$other" and isinstance(content, list) and content:
         return str(content[-1])
     if isinstance(value, list):
         return f"[{_join(value)}]"

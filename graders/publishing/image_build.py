@@ -27,6 +27,7 @@ from graders.grader_file import DOCKERFILE, GraderFile, read_grader_file
 from graders.manifest import Manifest, manifest_to_json
 from graders.publishing.docker_program import DockerProgram
 from sandbox.backends.docker.image_walk import PRIVATE_LABEL
+from sandbox.backends.docker.images import machine_of
 from sandbox.backends.docker.settings import GRADER_BASE_IMAGE
 from sandbox.supervisor.layout import (
     BOX_DIR,
@@ -83,11 +84,12 @@ def build_image(directory: Path, docker: DockerProgram) -> BuiltImage:
     if grader.tier != 2:
         raise ImageRefused(f"{directory} has no {DOCKERFILE}: it needs no image")
     files = _layer(image_files(grader))
-    _require_base(docker)
+    machine = _machine_of_base(docker)
     tag = f"xqueue/building-{grader.name}:{uuid4().hex}"
     try:
         _build_authors(directory, tag, docker)
         _require_usable(docker, tag)
+        _require_machine(docker, tag, machine)
         image_id = _build_added(grader, tag, files, docker)
     finally:
         # The layers stay with the image made from it; with the name goes what has none.
@@ -113,11 +115,27 @@ def _build_authors(directory: Path, tag: str, docker: DockerProgram) -> None:
     )
 
 
-def _require_base(docker: DockerProgram) -> None:
-    if docker.find_image(GRADER_BASE_IMAGE) is None:
+def _machine_of_base(docker: DockerProgram) -> str:
+    """The kind of machine that the supervisor was compiled for. Raises ImageRefused."""
+    base = docker.find_image(GRADER_BASE_IMAGE)
+    if base is None:
         raise ImageRefused(
             f"the image {GRADER_BASE_IMAGE}, of which every grader gets the supervisor, is not on "
-            "this machine: run deploy/docker/build.sh base"
+            "this machine: load it (docker load) or build it from the project's sources "
+            "(deploy/docker/build.sh base)"
+        )
+    return machine_of(base.get("Os"), base.get("Architecture"))
+
+
+def _require_machine(docker: DockerProgram, tag: str, machine: str) -> None:
+    """Its supervisor would not start anywhere."""
+    described = _described(docker, tag)
+    made_for = machine_of(described.get("Os"), described.get("Architecture"))
+    if made_for != machine:
+        raise ImageRefused(
+            f"the {DOCKERFILE} makes an image for {made_for}, and the supervisor that is added to "
+            f"it here is for {machine}. Leave out `--platform`, and build images for {made_for} on "
+            "a machine of that kind"
         )
 
 
@@ -133,11 +151,15 @@ def _require_usable(docker: DockerProgram, tag: str) -> None:
         raise ImageRefused("the image has ONBUILD steps; a grader's can not. Remove them")
 
 
-def _config_of(docker: DockerProgram, reference: str) -> Mapping[str, Any]:
+def _described(docker: DockerProgram, reference: str) -> Mapping[str, Any]:
     described = docker.find_image(reference)
     if described is None:
         raise ImageRefused(f"{reference} has disappeared while it was built; try again")
-    return described.get("Config") or {}
+    return described
+
+
+def _config_of(docker: DockerProgram, reference: str) -> Mapping[str, Any]:
+    return _described(docker, reference).get("Config") or {}
 
 
 def _build_added(grader: GraderFile, tag: str, files: bytes, docker: DockerProgram) -> str:

@@ -6,6 +6,7 @@ its own; without root, boxes are apart by their namespaces alone.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import shutil
@@ -26,10 +27,10 @@ from sandbox.boxes import BoxOwners, BoxPrograms, box_isolation, forbids_user_na
 from sandbox.bundle import read_grader
 from sandbox.cgroups import BoxGroup, CgroupParents, find_parents, leftover_groups, make_group
 from sandbox.conversation import MEMORY_NOTICE, Conversation, SupervisorLost, start_frame
-from sandbox.errors import GraderNotUsable, SandboxUnavailable
+from sandbox.errors import HostCannot, SandboxUnavailable
 from sandbox.probe.script import try_a_trivial_run
 from sandbox.remains import RemainsOfRuns
-from sandbox.run import DirectoryGrader, RunRequest, RunResult
+from sandbox.run import DirectoryGrader, Preparation, RunRequest, RunResult
 from sandbox.supervisor.layout import BOX_OVERHEAD_PIDS, XQ
 from sandbox.uids import pick_unused_uids
 
@@ -77,7 +78,7 @@ class BubblewrapBackend(SandboxBackend):
 
     def run(self, request: RunRequest) -> RunResult:
         started_at = time.monotonic()
-        grader = self._directory(request)
+        grader = _directory(request)
         files = read_grader(grader, self._library)
         self._remains.require_room()
         with ExitStack() as cleanup:
@@ -98,6 +99,9 @@ class BubblewrapBackend(SandboxBackend):
             "cleanup": (time.monotonic() - ended_at) * 1000,
         }
         return replace(result, phases_ms=phases)
+
+    def prepare(self, preparation: Preparation) -> None:
+        read_grader(_directory(preparation), self._library)
 
     def check(self) -> BackendHealth:
         health = try_a_trivial_run(self)
@@ -136,11 +140,6 @@ class BubblewrapBackend(SandboxBackend):
     def close(self) -> None:
         self._remains.close()
 
-    def _directory(self, request: RunRequest) -> Path:
-        if not isinstance(request.grader, DirectoryGrader):
-            raise GraderNotUsable("a grader image needs the docker backend")
-        return request.grader.path
-
     def _make_groups(self, request: RunRequest, cleanup: ExitStack) -> dict[str, BoxGroup]:
         groups = {}
         for role in ("grader", "learner"):
@@ -162,6 +161,19 @@ class BubblewrapBackend(SandboxBackend):
             memory_is_bounded="memory" in self._cgroup_parents.folders,
         )
         return box_isolation(host.programs, owners, hidden=grader.resolve())
+
+
+def _directory(what: RunRequest | Preparation) -> Path:
+    """Of a grader that leaves its isolation to the host. Raises HostCannot for all others."""
+    if not isinstance(what.grader, DirectoryGrader):
+        raise HostCannot("a grader image needs a host with the docker backend")
+    asked = what.isolation or what.runtime
+    if asked:
+        raise HostCannot(
+            f"the grader asks for {asked}, which needs a host with the docker backend; "
+            f"bubblewrap has its own isolation only"
+        )
+    return what.grader.path
 
 
 class PipeChannel:
@@ -207,10 +219,13 @@ def _start_supervisor() -> subprocess.Popen[bytes]:
             start_new_session=True,
         )
     except OSError as error:
-        raise SandboxUnavailable(f"the supervisor cannot be started: {error}{_advice()}") from error
+        advice = _advice(error)
+        raise SandboxUnavailable(f"the supervisor cannot be started: {error}{advice}") from error
 
 
-def _advice() -> str:
+def _advice(error: OSError) -> str:
+    if error.errno == errno.ENOEXEC:
+        return f": {XQ} is for another kind of machine; build it here with `make setup`"
     return "" if XQ.exists() else "; build it with `make setup` (sandbox/supervisor/build.sh)"
 
 

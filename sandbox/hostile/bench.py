@@ -152,7 +152,7 @@ def _argv(program: Program) -> list[str]:
         case Language.SHELL:
             return ["/bin/sh", "/box/attack.sh"]
         case Language.C:
-            return ["/bin/sh", "-c", "chmod 700 /box/attack && exec /box/attack"]
+            return ["/box/attack"]
 
 
 def _compile(source: str, folder: Path) -> bytes:

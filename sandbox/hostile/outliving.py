@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sandbox.hostile.case import (
+    Deviation,
+    Engine,
+    Expected,
     Group,
     HostileCase,
+    Language,
     Program,
     Submission,
     hostile,
@@ -20,6 +24,40 @@ OVER_SOON_MS = 2500
 def _not_waited_for(ran: Sequence[Ran]) -> None:
     assert ran[0].wall_ms < OVER_SOON_MS, f"waited {ran[0].wall_ms} ms for what was left behind"
     assert "LATE" not in ran[0].stdout, "output of a process that was left behind counted"
+
+
+CHAIN = r"""
+static char stacks[2][16384] __attribute__((aligned(16)));
+static int number;
+static int go_on(void *unused) {
+    for (;;) {
+        number++;
+        if (clone(go_on, stacks[number & 1] + 16384, CLONE_VM | CLONE_FS | CLONE_FILES, NULL) >= 0)
+            syscall(SYS_exit, 0);
+    }
+}
+int main(void) {
+    if (fork() == 0) { setsid(); close(0); close(1); close(2); go_on(NULL); }
+    usleep(20000);
+    say("ATTACKED\n");
+    return 0;
+}
+"""
+SERVES = """
+import socket
+server = socket.socket()
+try:
+    server.bind(("127.0.0.1", 8080))
+except OSError:
+    gained("a port of the next")
+else:
+    server.listen()
+    client = socket.create_connection(("127.0.0.1", 8080))
+    served = server.accept()[0]
+    served.close()
+    client.recv(1)
+    client.close()
+"""
 
 
 def outliving(number: str, name: str, attack: str, source: str) -> HostileCase:
@@ -123,6 +161,33 @@ if os.fork() == 0:
     libc.syscall(93 if ARM else 60, 0)
 time.sleep(0.2)
 """,
+    ),
+    HostileCase(
+        number="30b",
+        name="fork-and-end-chain",
+        group=Group.OUTLIVING,
+        attack="leaves a process that forks and ends at once, and so for ever",
+        outcome="over with its first process; nothing of it is left for the next program",
+        plan=Submission(
+            programs=(Program(source=CHAIN, language=Language.C),) * 5, look=_not_waited_for
+        ),
+    ),
+    HostileCase(
+        number="30c",
+        name="port-in-waiting",
+        group=Group.OUTLIVING,
+        attack="serves a port and closes its connection first, which the kernel remembers",
+        outcome="the next program may have the port",
+        plan=Submission(programs=(Program(source=SERVES),) * 2),
+        deviations={
+            Engine.GVISOR: Deviation(
+                reason="the kernel's setting for it is not among gVisor's: a minute long the port "
+                "is not for programs of the same submission that do not set SO_REUSEADDR",
+                expected=Expected(
+                    verdicts=frozenset({"exited"}), gains=frozenset({"a port of the next"})
+                ),
+            )
+        },
     ),
     outliving(
         "30a",

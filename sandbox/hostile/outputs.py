@@ -27,6 +27,7 @@ POISON = (
 )
 REPLY = "the reply to the LMS, made and checked in one module"
 REPLY_TESTS = "tests/reply"
+LEADING_OUT = ("../x", "/etc/passwd", "a\nb", "a\0b", "x" * 4096, ".", "..", "", "a/b")
 GRADER_FAILED = ends("grader-failed")
 
 
@@ -138,17 +139,7 @@ if os.fork() == 0:
         plan=BrokenGrader(
             scripts=tuple(
                 [TESTS, run_step("t1", argv=["true"], collect=[name]), report_step("t2"), DONE]
-                for name in (
-                    "../x",
-                    "/etc/passwd",
-                    "a\nb",
-                    "a\0b",
-                    "x" * 4096,
-                    ".",
-                    "..",
-                    "",
-                    "a/b",
-                )
+                for name in LEADING_OUT
             )
         ),
         expected=GRADER_FAILED,
@@ -169,17 +160,7 @@ if os.fork() == 0:
                     report_step("t2"),
                     DONE,
                 ]
-                for name in (
-                    "../x",
-                    "/etc/passwd",
-                    "a\nb",
-                    "a\0b",
-                    "x" * 4096,
-                    ".",
-                    "..",
-                    "",
-                    "a/b",
-                )
+                for name in LEADING_OUT
             )
         ),
         expected=GRADER_FAILED,

@@ -22,7 +22,7 @@ from sandbox.hostile.table import CANARY_NUMBERS, CASES
 HEAD = """\
 # The hostile suite
 
-Written by `python -m sandbox.hostile.page`; do not edit. The cases are `sandbox/hostile/*.py`.
+Written by `python -m sandbox.hostile.page`; do not edit. The cases are in `sandbox/hostile/`.
 
 Every case is a submission that attacks, or a grader or host that fails. `sandbox-check --backend X
 --suite hostile` tries them on your host, `pytest tests/hostile` on the engines of this machine.

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sandbox.backend import BackendDescription, BackendHealth, SandboxBackend
+from sandbox.backend import BackendHealth, BackendWrapper, SandboxBackend
 from sandbox.probe.script import try_a_trivial_run
 from sandbox.run import Isolation, Preparation, RunRequest, RunResult
 
 
-class AimedBackend(SandboxBackend):
+class AimedBackend(BackendWrapper):
     """Suites and the canary ask nothing of an isolation; this decides which one they try."""
 
     def __init__(
         self, backend: SandboxBackend, *, isolation: Isolation | None, runtime: str | None
     ) -> None:
-        self._backend = backend
+        super().__init__(backend)
         self._isolation = isolation
         self.runtime = runtime
 
@@ -27,15 +27,3 @@ class AimedBackend(SandboxBackend):
 
     def check(self) -> BackendHealth:
         return try_a_trivial_run(self)
-
-    def describe(self) -> BackendDescription:
-        return self._backend.describe()
-
-    def reap(self) -> int:
-        return self._backend.reap()
-
-    def settle(self) -> None:
-        self._backend.settle()
-
-    def close(self) -> None:
-        self._backend.close()

@@ -57,7 +57,7 @@ static struct settings {
     long learner_uid;
     bool memory_is_bounded;
     bool memory_is_shared;
-    double scratch_bytes;
+    struct limits limits;
 } settings;
 
 /* A bubblewrap process and the box below it, ended by killing the box's first process. */
@@ -71,9 +71,11 @@ struct box {
     int init_fd; /* a pidfd of the first process, -1 until its number has come */
     bool init_gone;
     int orders_fd; /* the learner's */
+    bool unused;   /* no program has been in it yet */
     bool hung_up;  /* nobody is there to take orders: the box ends */
     bool told;     /* its program's end has been told */
     int told_code;
+    double told_cpu_s;
 };
 
 static struct box grader_box, learner_box;
@@ -175,7 +177,7 @@ static void setting_seccomp(const struct json *json, uint32_t frame) {
     free(text);
 }
 
-static void read_settings(const struct json *json, double scratch_bytes) {
+static void read_settings(const struct json *json, const struct limits *limits) {
     uint32_t frame = json_member(json, 0, "isolation");
     if (frame == 0 || !json_is_kind(json, frame, JSON_OBJECT))
         give_up("the start frame has no isolation");
@@ -195,7 +197,7 @@ static void read_settings(const struct json *json, double scratch_bytes) {
         refuse_setting("learner_uid");
     settings.memory_is_bounded = setting_flag(json, frame, "memory_is_bounded");
     settings.memory_is_shared = setting_flag(json, frame, "memory_is_shared");
-    settings.scratch_bytes = scratch_bytes;
+    settings.limits = *limits;
 }
 
 /* -- the last steps of a child before it is bubblewrap ----------------------------------------- */
@@ -356,7 +358,6 @@ struct box_start {
     int orders_fd;
     int files_fd, report_fd;
     const struct grader *grader;
-    const struct program *program;
 };
 
 static bool open_box(struct box *box, become_call *become, struct box_start *start,
@@ -491,7 +492,7 @@ static void become_grader(void *context) {
     begin_command(&command);
     add_words(&command, &settings.grader_options);
     add_tmpfs(&command, GRADE_DIR, GRADE_BYTES);
-    add_tmpfs(&command, SCRATCH_DIR, settings.scratch_bytes);
+    add_tmpfs(&command, SCRATCH_DIR, settings.limits.scratch_bytes);
     add_xq(&command);
     add_word(&command, "--chdir");
     add_word(&command, "/");
@@ -516,8 +517,69 @@ static int files_and_job(const struct grader *grader) {
     return fd;
 }
 
+/* -- the learner ------------------------------------------------------------------------------- */
+
+static void become_first_of_learners_box(void *context) {
+    struct box_start *start = context;
+    struct words command = {0};
+    double whole = settings.limits.scratch_bytes, small = (double)(long)(whole / 4);
+    set_oom_score(LEARNER_OOM_SCORE);
+    int null_fd = must_open("/dev/null", O_RDWR);
+    /* bubblewrap says on stderr why it could not set up the box. */
+    arrange_descriptors((int[]){null_fd, null_fd, STDERR_FILENO, start->orders_fd}, 4);
+    int status_fd = keep_descriptor(start->status_fd);
+    begin_command(&command);
+    add_word(&command, "--as-pid-1");
+    add_tmpfs(&command, BOX_DIR, whole - small);
+    add_tmpfs(&command, LEARNER_TMP_DIR, small);
+    add_xq(&command);
+    add_word(&command, "--chdir");
+    add_word(&command, BOX_DIR);
+    join(&settings.learner_cgroups);
+    /* The most of any program: each has its own below them. */
+    struct bounds most = {.cpu_s = settings.limits.learner_cpu_s,
+                          .scratch_bytes = (uint64_t)whole};
+    apply_learner_limits(&most);
+    forget_keys();
+    leave_root(settings.learner_uid);
+    exec_box(&command, status_fd, "--box");
+}
+
+static void hear_end(void *context) {
+    struct box *box = context;
+    char text[END_BYTES + 1] = {0}, *end;
+    ssize_t got = recv(box->orders_fd, text, sizeof text - 1, MSG_DONTWAIT);
+    if (got > 0) {
+        box->told = true;
+        box->told_code = (int)strtol(text, &end, 10);
+        box->told_cpu_s = strtod(end, NULL);
+    } else if (got == 0 || errno != EAGAIN) {
+        box->hung_up = true;
+        watch_off(box->orders_fd);
+    }
+}
+
+static bool open_learner_box(struct failure *failure) {
+    struct box_start start = {.box = &learner_box};
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        give_up("no socket: %s", strerror(errno));
+    start.orders_fd = ends[1];
+    bool opened = open_box(&learner_box, become_first_of_learners_box, &start, failure);
+    close(ends[1]);
+    if (!opened) {
+        close(ends[0]);
+        return false;
+    }
+    learner_box.unused = true;
+    learner_box.orders_fd = ends[0];
+    watch_on(ends[0], READABLE, hear_end, &learner_box);
+    return true;
+}
+
 static bool start_grader(struct cell *cell, const struct grader *grader, struct failure *failure) {
     struct box_start start = {.box = &grader_box, .grader = grader};
+    struct failure unheard;
     int report_fd;
     cell->kills_before = memory_kills((const char *const *)settings.grader_counters.words);
     make_pipe(&report_fd, &start.report_fd);
@@ -529,67 +591,11 @@ static bool start_grader(struct cell *cell, const struct grader *grader, struct 
         close(report_fd);
         return false;
     }
+    /* The learner's first program shall find its box open, which is set up while the grader starts.
+     * Where that does not work the program's own start will tell. */
+    open_learner_box(&unheard);
     read_failure(report_fd, failure);
     return failure->kind == START_FINE;
-}
-
-/* -- the learner ------------------------------------------------------------------------------- */
-
-static void become_first_of_learners_box(void *context) {
-    struct box_start *start = context;
-    struct words command = {0};
-    double small = (double)(long)(settings.scratch_bytes / 4);
-    set_oom_score(LEARNER_OOM_SCORE);
-    int null_fd = must_open("/dev/null", O_RDWR);
-    /* bubblewrap says on stderr why it could not set up the box. */
-    arrange_descriptors((int[]){null_fd, null_fd, STDERR_FILENO, start->orders_fd}, 4);
-    int status_fd = keep_descriptor(start->status_fd);
-    begin_command(&command);
-    add_word(&command, "--as-pid-1");
-    add_tmpfs(&command, BOX_DIR, settings.scratch_bytes - small);
-    add_tmpfs(&command, LEARNER_TMP_DIR, small);
-    add_xq(&command);
-    add_word(&command, "--chdir");
-    add_word(&command, BOX_DIR);
-    join(&settings.learner_cgroups);
-    /* The most of any program: each has its own below them. */
-    const struct limits *limits = start->program->limits;
-    struct bounds most = {.cpu_s = limits->learner_cpu_s,
-                          .scratch_bytes = (uint64_t)limits->scratch_bytes};
-    apply_learner_limits(&most);
-    forget_keys();
-    leave_root(settings.learner_uid);
-    exec_box(&command, status_fd, "--box");
-}
-
-static void hear_end(void *context) {
-    struct box *box = context;
-    char text[17] = {0};
-    ssize_t got = recv(box->orders_fd, text, sizeof text - 1, MSG_DONTWAIT);
-    if (got > 0) {
-        box->told = true;
-        box->told_code = (int)strtol(text, NULL, 10);
-    } else if (got == 0 || errno != EAGAIN) {
-        box->hung_up = true;
-        watch_off(box->orders_fd);
-    }
-}
-
-static bool open_learner_box(const struct program *program, struct failure *failure) {
-    struct box_start start = {.box = &learner_box, .program = program};
-    int ends[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-        give_up("no socket: %s", strerror(errno));
-    start.orders_fd = ends[1];
-    bool opened = open_box(&learner_box, become_first_of_learners_box, &start, failure);
-    close(ends[1]);
-    if (!opened) {
-        close(ends[0]);
-        return false;
-    }
-    learner_box.orders_fd = ends[0];
-    watch_on(ends[0], READABLE, hear_end, &learner_box);
-    return true;
 }
 
 static struct order order_for(enum order_kind kind, const struct program *program) {
@@ -625,7 +631,8 @@ static bool learner_has_ended(void *context) {
 }
 
 static bool box_can_stay(const struct program *program) {
-    return program->keep && learner_box.open && !learner_box.hung_up && !learner_box.child.ended;
+    return (program->keep || learner_box.unused) && learner_box.open && !learner_box.hung_up &&
+           !learner_box.child.ended;
 }
 
 /* What a program left for the kernel to do is done in its learner's time. */
@@ -645,11 +652,12 @@ static bool start_learner(struct cell *cell, const struct program *program, cons
     int report_fd, fds[ORDER_FDS];
     bool keeps = box_can_stay(program);
     *failure = (struct failure){0};
-    if (!keeps && !open_learner_box(program, failure))
+    if (!keeps && !open_learner_box(failure))
         return false;
     cell->is_learners = true;
     cell->kills_before = memory_kills((const char *const *)settings.learner_counters.words);
-    learner_box.told = false;
+    bool was_used = !learner_box.unused;
+    learner_box.told = learner_box.unused = false;
     struct order order = order_for(ORDER_RUN, program);
     make_pipe(&report_fd, &fds[ORDER_REPORT_FD]);
     fds[ORDER_FRAME_FD] = memory_file(program->frame, program->frame_size);
@@ -659,7 +667,7 @@ static bool start_learner(struct cell *cell, const struct program *program, cons
     close(fds[ORDER_FRAME_FD]);
     close(fds[ORDER_REPORT_FD]);
     read_failure(report_fd, failure);
-    if (failure->kind == START_FAILED && keeps) {
+    if (failure->kind == START_FAILED && was_used) {
         /* Whoever had the box before may have spoilt it: no fault of the platform. */
         failure->kind = START_MISSING;
     }
@@ -700,6 +708,7 @@ static bool end_learner(struct cell *cell, double until, struct failure *failure
     watch_until(learner_has_ended, NULL, until);
     if (learner_box.told) {
         cell->code = learner_box.told_code;
+        cell->cpu_s = learner_box.told_cpu_s;
         return true;
     }
     bool by_itself = learner_box.hung_up || learner_box.child.ended;
@@ -736,7 +745,7 @@ static bool end_all(double until, struct failure *failure) {
     return end_box(&grader_box, fmax(until, now() + KILL_PATIENCE_S), failure) && ended;
 }
 
-const struct isolation *isolation_by_box(const struct json *json, double scratch_bytes) {
+const struct isolation *isolation_by_box(const struct json *json, const struct limits *limits) {
     static struct isolation by_box = {.start_grader = start_grader,
                                       .make_room = make_room,
                                       .start_learner = start_learner,
@@ -746,7 +755,7 @@ const struct isolation *isolation_by_box(const struct json *json, double scratch
                                       .killed_for_memory = killed_for_memory,
                                       .collect = collect,
                                       .end_all = end_all};
-    read_settings(json, scratch_bytes);
+    read_settings(json, limits);
     by_box.memory_is_shared = settings.memory_is_shared;
     /* Boxes' first processes outlive their parents for a moment. A host's init may be slow to reap
      * them, or absent when a worker is a container's first process, and until then they count. */

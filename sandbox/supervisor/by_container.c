@@ -6,24 +6,87 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ipc.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "by_container.h"
+#include "dying.h"
 #include "files.h"
 #include "layout.h"
 
+static bool some_are_dying;
+
+static bool strike_all(void *context) {
+    (void)context;
+    /* From PID 1 this reaches all others, and a fork in progress does not escape it. */
+    kill(-1, SIGKILL);
+    return true;
+}
+
+static bool is_alone(void *context) {
+    (void)context;
+    return !watch_has_children();
+}
+
+static bool all_others_are_dying(void *context) {
+    (void)context;
+    return all_are_dying(ANY_UID);
+}
+
 bool clear_container(double until) {
-    for (;;) {
-        /* From PID 1 this reaches all others, and a fork in progress does not escape it. */
-        kill(-1, SIGKILL);
-        watch_reap();
-        if (!watch_has_children())
-            return true;
-        if (now() > until)
-            return false;
-        watch_step(until);
-    }
+    enum left left = see_off(strike_all, is_alone, all_others_are_dying, NULL, until);
+    some_are_dying = left == LEFT_DYING;
+    return left != LEFT_ALIVE;
+}
+
+/* -- System V objects, which outlive those who made them --------------------------------------- */
+
+/* gVisor counts its numbers up from one, and cannot be asked which are in use. */
+#define MOST_IPC_NUMBER (1 << 20)
+
+/* All of a kind: `used` of them, the next of which would have the number `next`, or -1. */
+static void forget_numbers(int used, int next, int (*forget)(int number)) {
+    for (int number = next >= 0 ? next : MOST_IPC_NUMBER; used > 0 && number >= 0; number--)
+        if (forget(number) == 0)
+            used--;
+}
+
+static int forget_memory(int number) { return shmctl(number, IPC_RMID, NULL); }
+static int forget_queue(int number) { return msgctl(number, IPC_RMID, NULL); }
+
+/* Where the kernel's settings allow none there are none; gVisor has no such settings. */
+static void forget_ipc(void) {
+    union {
+        struct seminfo *all;
+        struct semid_ds *about;
+    } argument;
+    struct seminfo semaphores;
+    struct semid_ds about;
+    struct shm_info shared = {0};
+    struct msginfo queues = {0};
+    argument.all = &semaphores;
+    int last = semctl(0, 0, SEM_INFO, argument);
+    argument.about = &about;
+    for (int at = 0; at <= last; at++)
+        semctl(semctl(at, 0, SEM_STAT, argument), 0, IPC_RMID);
+    if (shmctl(0, SHM_INFO, (struct shmid_ds *)&shared) >= 0 && shared.used_ids > 0)
+        forget_numbers(shared.used_ids + 1, shmget(IPC_PRIVATE, 1, 0600), forget_memory);
+    if (msgctl(0, MSG_INFO, (struct msqid_ds *)&queues) >= 0 && queues.msgpool > 0)
+        forget_numbers(queues.msgpool + 1, msgget(IPC_PRIVATE, 0600), forget_queue);
+}
+
+/* -- programs ---------------------------------------------------------------------------------- */
+
+/* The dying count as processes of our uid, and hold memory. */
+static enum made_room make_room(const struct program *program, double until,
+                                struct failure *failure) {
+    (void)program;
+    (void)failure;
+    return !some_are_dying || watch_until(is_alone, NULL, until) ? ROOM : ROOM_TOO_LATE;
 }
 
 static void become_grader(void *context) {
@@ -53,6 +116,7 @@ static bool start_learner(struct cell *cell, const struct program *program, cons
                                   .oom_score = LEARNER_OOM_SCORE};
     cell->is_learners = true;
     cell->kills_before = memory_kills(CONTAINER_OOM_COUNTERS);
+    cell->cpu_before_s = watch_children_cpu_s();
     pid_t pid = fork_into(become_learner, &start, failure);
     if (pid >= 0)
         watch_child(&cell->child, pid);
@@ -71,8 +135,10 @@ static bool end(struct cell *cell, double until, struct failure *failure) {
                  "a program and its children could not be killed");
         return false;
     }
+    forget_ipc();
     cell->over = true;
-    cell->code = shell_code(cell->child.status);
+    cell->code = ended_code(&cell->child);
+    cell->cpu_s = watch_children_cpu_s() - cell->cpu_before_s;
     watch_forget_child(&cell->child);
     return true;
 }
@@ -98,6 +164,7 @@ bool collect_from_here(const struct program *program, int fd, struct failure *fa
 const struct isolation *isolation_by_container(void) {
     static const struct isolation by_container = {.answers_no_space = true,
                                                   .start_grader = start_grader,
+                                                  .make_room = make_room,
                                                   .start_learner = start_learner,
                                                   .has_ended = has_ended,
                                                   .process = process,

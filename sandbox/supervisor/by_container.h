@@ -4,7 +4,8 @@
 
 #include "isolation.h"
 
-/* Kills every other process of our pid namespace; false when some would not go in time. */
+/* Kills every other process of our pid namespace; false when some would not go in time. Those that
+ * are dying may still be there: they do nothing any more. */
 bool clear_container(double until);
 bool collect_from_here(const struct program *program, int fd, struct failure *failure);
 

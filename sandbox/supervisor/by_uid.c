@@ -3,23 +3,25 @@
  * PID 1 is root with SETUID, SETGID and KILL only: it cannot even open the learner's files. All
  * that is done below a learner's folder is done by a child that has already become the learner.
  */
-#include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "dying.h"
 #include "files.h"
 #include "isolation.h"
 #include "layout.h"
 #include "python_host.h"
 
 static uid_t learner_uid;
+/* The kernel still frees what an earlier program held. */
+static bool some_are_dying;
 
 /* -- the killer -------------------------------------------------------------------------------- */
 
@@ -33,6 +35,8 @@ static noreturn void obey(int order_fd, int answer_fd) {
     while (read_exactly(order_fd, &order, 1)) {
         if (setresuid(0, learner_uid, 0) < 0)
             break;
+        /* Else those that are dying would leave us little of the processor. */
+        setpriority(PRIO_USER, learner_uid, 19);
         kill(-1, SIGKILL);
         if (setresuid(0, 0, 0) < 0 || !write_all(answer_fd, &order, 1))
             break;
@@ -58,40 +62,6 @@ static void fork_killer(void) {
     }
     close(order_fd);
     close(answer_fd);
-}
-
-/* -- who is left ------------------------------------------------------------------------------- */
-
-/* The real uid of a living process, -1 of one that is gone. The owner of /proc/<pid> would lie for
- * a process that made itself undumpable. */
-static long real_uid_of_living(const char *pid) {
-    char path[64], line[256], state = '?';
-    long threads = 0, uid = -1;
-    snprintf(path, sizeof path, "/proc/%.20s/status", pid);
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return -1;
-    while (fgets(line, sizeof line, file) != NULL) {
-        sscanf(line, "State: %c", &state);
-        sscanf(line, "Threads: %ld", &threads);
-        sscanf(line, "Uid: %ld", &uid);
-    }
-    fclose(file);
-    /* A first thread that ended alone leaves a zombie's state to a process whose others run on. */
-    return state == 'Z' && threads <= 1 ? -1 : uid;
-}
-
-static bool learner_is_left(void) {
-    struct dirent *entry;
-    bool found = false;
-    DIR *folder = opendir("/proc");
-    if (folder == NULL)
-        give_up("no /proc");
-    while (!found && (entry = readdir(folder)) != NULL)
-        found = isdigit((unsigned char)entry->d_name[0]) &&
-                real_uid_of_living(entry->d_name) == (long)learner_uid;
-    closedir(folder);
-    return found;
 }
 
 /* Sends SIGKILL to every process of the uid; false when the killer is gone. */
@@ -133,6 +103,14 @@ static bool start_grader(struct cell *cell, const struct grader *grader, struct 
     return true;
 }
 
+/* The child that places the files has the learner's uid, and nobody else does; were somebody left
+ * who kills it, that is the learner's doing. */
+static bool placed(struct learner_start *start, struct failure *failure) {
+    if (fork_for(become_learner, start, failure))
+        return true;
+    return failure->kind == START_FAILED && fire() && fork_for(become_learner, start, failure);
+}
+
 static bool start_learner(struct cell *cell, const struct program *program, const int stdio[3],
                           struct failure *failure) {
     struct learner_start start = {.program = program,
@@ -143,9 +121,10 @@ static bool start_learner(struct cell *cell, const struct program *program, cons
     pid_t pid;
     cell->is_learners = true;
     cell->kills_before = memory_kills(CONTAINER_OOM_COUNTERS);
+    cell->cpu_before_s = watch_children_cpu_s();
     if (python_host_can_run(program)) {
         start.only_place = true;
-        pid = fork_for(become_learner, &start, failure)
+        pid = placed(&start, failure)
                   ? python_host_start_learner(program, stdio, learner_uid, failure)
                   : -1;
     } else {
@@ -160,32 +139,60 @@ static bool start_learner(struct cell *cell, const struct program *program, cons
 static bool has_ended(const struct cell *cell) { return cell->child.ended; }
 static const struct child *process(const struct cell *cell) { return &cell->child; }
 
-/* What the grader leaves behind dies with PID 1 at the end of the run. */
+/* A list of /proc misses who forks and ends while it is read. One signal to all of a uid misses
+ * nobody, and no fork of a process that has it pending succeeds: without it no list counts. What the
+ * grader leaves behind dies with PID 1 at the end of the run. */
+static bool strike(void *context) {
+    const struct cell *cell = context;
+    /* By pid as well: a child that has not become the learner yet is out of the killer's reach. */
+    if (!cell->child.ended)
+        kill(cell->child.pid, SIGKILL);
+    return !cell->is_learners || fire();
+}
+
+static bool is_over(void *context) {
+    const struct cell *cell = context;
+    return cell->child.ended && (!cell->is_learners || nobody_lives_as(learner_uid));
+}
+
+static bool is_dying(void *context) {
+    const struct cell *cell = context;
+    return cell->is_learners ? all_are_dying(learner_uid) : process_is_dying(cell->child.pid);
+}
+
 static bool end(struct cell *cell, double until, struct failure *failure) {
     if (cell->over)
         return true;
-    /* By pid as well: a child that has not become the learner yet is out of the killer's reach. */
     watch_reap();
-    if (!cell->child.ended)
-        kill(cell->child.pid, SIGKILL);
-    for (;;) {
-        watch_reap();
-        bool left = cell->is_learners && cell->child.ended && learner_is_left();
-        if (cell->child.ended && !left)
-            break;
-        if ((left && !fire()) || now() > until) {
-            failure->kind = START_FAILED;
-            snprintf(failure->detail, sizeof failure->detail,
-                     "a program and its children could not be killed");
-            return false;
-        }
-        if (!cell->child.ended)
-            watch_step(until);
+    enum left left = see_off(strike, is_over, is_dying, cell, until);
+    if (left == LEFT_ALIVE) {
+        failure->kind = START_FAILED;
+        snprintf(failure->detail, sizeof failure->detail,
+                 "a program and its children could not be killed");
+        return false;
     }
+    some_are_dying = left == LEFT_DYING;
     cell->over = true;
-    cell->code = shell_code(cell->child.status);
+    cell->code = ended_code(&cell->child);
+    cell->cpu_s = watch_children_cpu_s() - cell->cpu_before_s;
     watch_forget_child(&cell->child);
     return true;
+}
+
+static bool nobody_is_left(void *context) {
+    (void)context;
+    return nobody_lives_as(learner_uid);
+}
+
+/* The dying count as processes of the uid, and hold memory. */
+static enum made_room make_room(const struct program *program, double until,
+                                struct failure *failure) {
+    (void)program;
+    (void)failure;
+    if (some_are_dying && !watch_at_times(nobody_is_left, NULL, until))
+        return ROOM_TOO_LATE;
+    some_are_dying = false;
+    return ROOM;
 }
 
 static bool killed_for_memory(const struct cell *cell) {
@@ -210,6 +217,7 @@ static bool collect(const struct program *program, int fd, struct failure *failu
 const struct isolation *isolation_by_uid(void) {
     static const struct isolation by_uid = {.memory_is_shared = true,
                                             .start_grader = start_grader,
+                                            .make_room = make_room,
                                             .start_learner = start_learner,
                                             .has_ended = has_ended,
                                             .process = process,

@@ -185,7 +185,9 @@ static int read_run_option(struct wanted *wanted, int count, char **words) {
         bytes_format(&wanted->limits, ",\"output_bytes\":%.0f", read_size(value));
     else if (strcmp(name, "--file") == 0)
         add_file(&wanted->files, value);
-    else if (strcmp(name, "--collect") == 0 && wanted->collect_count < MAX_FILES) {
+    else if (strcmp(name, "--collect") == 0) {
+        if (wanted->collect_count == MAX_FILES)
+            complain("more files to collect than can be", value);
         wanted->collect_paths[wanted->collect_count] = split_pair(value);
         wanted->collect_names[wanted->collect_count++] = value;
     } else
@@ -246,6 +248,16 @@ static void write_collected(const struct frame *frame, const struct wanted *want
     }
 }
 
+/* A grader that waits for one of these must not take it for one the program never wrote. */
+static void tell_left_out(const struct json *json) {
+    uint32_t list = json_member(json, 0, "left_out");
+    if (list == 0 || !json_is_kind(json, list, JSON_ARRAY))
+        return;
+    for (uint32_t node = list + 1; node < json->nodes[list].next; node = json->nodes[node].next)
+        dprintf(STDERR_FILENO, "xq: not collected, all files together may have %u bytes: %.*s\n",
+                MAX_COLLECTED_BYTES, (int)json->nodes[node].size, json->text + json->nodes[node].start);
+}
+
 static int exit_code_of(const struct frame *frame) {
     static const struct {
         const char *reason;
@@ -276,6 +288,7 @@ static int run(int count, char **words) {
     print_member(&ran, "stdout", STDOUT_FILENO);
     print_member(&ran, "stderr", STDERR_FILENO);
     write_collected(&ran, &wanted);
+    tell_left_out(&ran.json);
     return exit_code_of(&ran);
 }
 

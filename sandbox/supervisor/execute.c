@@ -7,9 +7,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base64.h"
+#include "files.h"
 
 #define SIGXCPU_CODE (128 + SIGXCPU)
 #define SIGKILL_CODE (128 + SIGKILL)
@@ -83,9 +86,15 @@ static bool is_over(void *context) {
            execution->err.full;
 }
 
+static bool is_empty(const struct capture *capture) {
+    int waiting = 0;
+    return capture->closed || (ioctl(capture->fd, FIONREAD, &waiting) == 0 && waiting == 0);
+}
+
+/* Writers that are dying hold their ends open, and write nothing. */
 static bool is_drained(void *context) {
     const struct execution *execution = context;
-    return execution->out.closed && execution->err.closed;
+    return is_empty(&execution->out) && is_empty(&execution->err);
 }
 
 static void begin_streams(struct execution *execution) {
@@ -103,14 +112,16 @@ static void end_streams(struct execution *execution) {
     close_stream(execution->err.fd, &execution->err.closed);
 }
 
-/* What stopped it. Only a SIGKILL that neither we nor the memory limit sent needs guessing: the
- * CPU limit sends it too, and cannot have before that much time has passed. */
+/* What stopped it. Only a signal that neither we nor the memory limit sent needs guessing: the CPU
+ * limit sends it too, though a program may also exit with that code, or send itself the signal.
+ * Told apart by processor time, for several threads use up their limit sooner than the clock; and
+ * by half of the limit, for the kernel counts whole ticks for whoever is running at one. */
 static const char *reason_of(const struct execution *execution, bool in_time, bool flooded,
-                             bool cpu_spent) {
+                             double cpu_limit_s) {
     int code = execution->cell.code;
+    bool cpu_spent = execution->cell.cpu_s >= cpu_limit_s / 2;
     if (flooded || execution->out.full || execution->err.full)
         return "output";
-    /* A program may also exit with that code, or send itself the signal. */
     if (!in_time || (code == SIGXCPU_CODE && cpu_spent))
         return "time";
     if (code != 0 && execution->isolation->killed_for_memory(&execution->cell))
@@ -155,28 +166,49 @@ static void read_stream(void *context) {
 
 static bool is_closed(void *context) { return ((struct stream *)context)->closed; }
 
-/* From what `send_collected` sent to the members of an object. */
-static void write_collected(const struct program *program, const struct bytes *sent,
-                            struct bytes *ran) {
-    const char *between = "";
+/* From what `send_collected` sent to the members of an object, and names of a list. */
+static void read_collected(const struct program *program, const struct bytes *sent,
+                           struct bytes *files, struct bytes *left_out) {
     uint32_t header[2], next = 0;
     size_t at = 0;
     while (sent->size - at >= sizeof header) {
         memcpy(header, sent->data + at, sizeof header);
         at += sizeof header;
-        if (header[0] < next || header[0] >= program->collect_count ||
-            header[1] > MAX_COLLECTED_BYTES || header[1] > sent->size - at)
+        if (header[0] < next || header[0] >= program->collect_count)
             return;
         next = header[0] + 1;
-        bytes_format(ran, "%s\"%s\":\"", between, program->collect[header[0]]);
-        base64_encode(ran, sent->data + at, header[1]);
-        bytes_add_text(ran, "\"");
-        between = ",";
+        const char *name = program->collect[header[0]];
+        if (header[1] == TOO_LARGE) {
+            bytes_format(left_out, "%s\"%s\"", left_out->size > 0 ? "," : "", name);
+            continue;
+        }
+        if (header[1] > MAX_COLLECTED_BYTES || header[1] > sent->size - at)
+            return;
+        bytes_format(files, "%s\"%s\":\"", files->size > 0 ? "," : "", name);
+        base64_encode(files, sent->data + at, header[1]);
+        bytes_add_text(files, "\"");
         at += header[1];
     }
 }
 
-/* Adds `files` to the finished answer. */
+static void write_collected(const struct program *program, const struct bytes *sent,
+                            struct bytes *ran) {
+    struct bytes files = {0}, left_out = {0};
+    read_collected(program, sent, &files, &left_out);
+    bytes_add_text(ran, ",\"files\":{");
+    bytes_add(ran, files.data, files.size);
+    bytes_add_text(ran, "}");
+    if (left_out.size > 0) {
+        bytes_add_text(ran, ",\"left_out\":[");
+        bytes_add(ran, left_out.data, left_out.size);
+        bytes_add_text(ran, "]");
+    }
+    bytes_add_text(ran, "}");
+    bytes_free(&files);
+    bytes_free(&left_out);
+}
+
+/* Adds `files`, and the names of those that had no room, to the finished answer. */
 static bool collect(const struct program *program, const struct isolation *isolation,
                     struct bytes *ran, struct failure *failure) {
     int write_fd;
@@ -190,9 +222,7 @@ static bool collect(const struct program *program, const struct isolation *isola
         watch_until(is_closed, &stream, now() + KILL_PATIENCE_S);
     close_stream(stream.fd, &stream.closed);
     ran->size--; /* the closing brace */
-    bytes_add_text(ran, ",\"files\":{");
     write_collected(program, &stream.content, ran);
-    bytes_add_text(ran, "}}");
     bytes_free(&stream.content);
     return begun;
 }
@@ -221,31 +251,50 @@ static enum executed not_started(const struct program *program, const struct iso
 static enum executed stop_and_tell(struct execution *execution, const struct program *program,
                                    double started_at, bool in_time, struct bytes *ran,
                                    struct failure *failure) {
-    double ran_s = now() - started_at;
     bool flooded = execution->out.full || execution->err.full;
     if (!execution->isolation->end(&execution->cell, now() + KILL_PATIENCE_S, failure))
         return EXECUTED_FAILED;
-    /* All writers are dead, so both streams end after what is still in the pipes. */
+    /* All writers are dead, so nothing comes after what is still in the pipes. */
     watch_until(is_drained, execution, now() + MOST_DRAINED_S);
-    const char *reason =
-        reason_of(execution, in_time, flooded, ran_s >= program->bounds.cpu_s);
+    const char *reason = reason_of(execution, in_time, flooded, program->bounds.cpu_s);
     write_ran(ran, reason, execution->cell.code, &execution->out.content, &execution->err.content,
               now() - started_at);
     return EXECUTED;
 }
 
+/* What a program left for the kernel to do is done in the time of its learner's next one. */
+static enum executed no_room(const struct program *program, enum made_room room, double run_until,
+                             struct bytes *ran) {
+    struct bytes none = {0};
+    if (room == ROOM_FAILED)
+        return EXECUTED_FAILED;
+    if (now() >= run_until)
+        return EXECUTED_TOO_LATE;
+    write_ran(ran, "time", SIGKILL_CODE, &none, &none, program->bounds.wall_s);
+    return EXECUTED;
+}
+
+/* The learner's, as it knows them: /dev/stdin and the like open them anew, which ours alone may
+ * otherwise. Nobody else's program has a name for them. */
+static void make_streams(struct execution *execution, int theirs[3]) {
+    make_pipe(&theirs[0], &execution->feed.fd);
+    make_pipe(&execution->out.fd, &theirs[1]);
+    make_pipe(&execution->err.fd, &theirs[2]);
+    fchmod(theirs[0], 0444);
+    fchmod(theirs[1], 0222);
+    fchmod(theirs[2], 0222);
+}
+
 enum executed execute(const struct program *program, const struct isolation *isolation,
                       double run_until, struct bytes *ran, struct failure *failure) {
-    enum made_room room =
-        isolation->make_room != NULL ? isolation->make_room(program, run_until, failure) : ROOM;
+    double room_until = fmin(now() + program->bounds.wall_s, run_until);
+    enum made_room room = isolation->make_room(program, room_until, failure);
     if (room != ROOM)
-        return room == ROOM_TOO_LATE ? EXECUTED_TOO_LATE : EXECUTED_FAILED;
+        return no_room(program, room, run_until, ran);
     double started_at = now(), until = fmin(started_at + program->bounds.wall_s, run_until);
     struct execution execution = {.isolation = isolation};
     int theirs[3];
-    make_pipe(&theirs[0], &execution.feed.fd);
-    make_pipe(&execution.out.fd, &theirs[1]);
-    make_pipe(&execution.err.fd, &theirs[2]);
+    make_streams(&execution, theirs);
     execution.feed.rest = program->input.data;
     execution.feed.left = program->input.size;
     execution.out.most = execution.err.most = program->bounds.output_bytes;

@@ -220,13 +220,14 @@ void empty_folder(const char *top) {
 /* -- taken out --------------------------------------------------------------------------------- */
 
 /* Only a plain file, whatever the learner put there under its name; at most `most` bytes. */
-static bool read_plain_file(const char *name, size_t most, struct bytes *into) {
+static bool read_plain_file(const char *name, size_t most, struct bytes *into, bool *too_large) {
     struct stat about;
     int fd = open(name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
         return false;
-    bool right = fstat(fd, &about) == 0 && S_ISREG(about.st_mode) && about.st_size >= 0 &&
-                 (uint64_t)about.st_size <= most;
+    bool right = fstat(fd, &about) == 0 && S_ISREG(about.st_mode) && about.st_size >= 0;
+    *too_large = right && (uint64_t)about.st_size > most;
+    right = right && !*too_large;
     if (right) {
         bytes_reserve(into, (size_t)about.st_size + 1);
         right = read_exactly(fd, into->data, (size_t)about.st_size);
@@ -240,11 +241,12 @@ void send_collected(const struct program *program, int fd) {
     size_t left = MAX_COLLECTED_BYTES;
     for (size_t i = 0; i < program->collect_count; i++) {
         struct bytes content = {0};
-        if (read_plain_file(program->collect[i], left, &content)) {
-            uint32_t header[2] = {(uint32_t)i, (uint32_t)content.size};
+        bool too_large = false;
+        if (read_plain_file(program->collect[i], left, &content, &too_large) || too_large) {
+            uint32_t header[2] = {(uint32_t)i, too_large ? TOO_LARGE : (uint32_t)content.size};
             left -= content.size;
             if (!write_all(fd, header, sizeof header) ||
-                !write_all(fd, content.data, content.size))
+                !write_all(fd, content.data, content.size)) /* none of one that is too large */
                 _exit(1);
         }
         bytes_free(&content);

@@ -19,7 +19,9 @@ void place_program_files(const struct program *program);
 /* Deletes all below a folder that hostile code filled, with few descriptors at any depth. */
 void empty_folder(const char *top);
 
-/* The named plain files of the current folder, one after the other: index, size, content. */
+/* The named plain files of the current folder, one after the other: index, size, content. One that
+ * has no room among them has `TOO_LARGE` for its size and no content. */
+#define TOO_LARGE UINT32_MAX
 void send_collected(const struct program *program, int fd);
 
 #endif

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import binascii
 import os
-import struct
 
 from sandbox.supervisor import light_json
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     Frame = dict[str, Any]
 
-HEADER = struct.Struct(">I")
+HEADER_BYTES = 4
 MAX_FRAME_BYTES = 8 * 1024 * 1024
 MAX_START_BYTES = 64 * 1024 * 1024
 """The host's first frame carries a whole grader directory."""
@@ -35,7 +34,7 @@ def encode(frame: Mapping[str, Any]) -> bytes:
         body = light_json.dumps(dict(frame)).encode()
     except RecursionError:
         raise FrameError("a frame is nested too deeply") from None
-    return HEADER.pack(len(body)) + body
+    return len(body).to_bytes(HEADER_BYTES, "big") + body
 
 
 def decode_body(body: bytes) -> Frame:
@@ -74,25 +73,25 @@ class FrameDecoder:
 
     def next_frame(self) -> Frame | None:
         """The next complete frame, or None until more bytes are fed."""
-        if len(self._buffer) < HEADER.size:
+        if len(self._buffer) < HEADER_BYTES:
             return None
-        (length,) = HEADER.unpack_from(self._buffer)
+        length = int.from_bytes(self._buffer[:HEADER_BYTES], "big")
         if length > self._max_bytes:
             raise FrameError(f"a frame of {length} bytes; the most is {self._max_bytes}")
-        end = HEADER.size + length
+        end = HEADER_BYTES + length
         if len(self._buffer) < end:
             return None
-        body = bytes(self._buffer[HEADER.size : end])
+        body = bytes(self._buffer[HEADER_BYTES:end])
         del self._buffer[:end]
         return decode_body(body)
 
 
 def read_frame(fd: int, max_bytes: int = MAX_FRAME_BYTES) -> Frame | None:
     """Block for one frame; None when the other side has closed."""
-    header = _read_exactly(fd, HEADER.size)
+    header = _read_exactly(fd, HEADER_BYTES)
     if header is None:
         return None
-    (length,) = HEADER.unpack(header)
+    length = int.from_bytes(header, "big")
     if length > max_bytes:
         raise FrameError(f"a frame of {length} bytes; the most is {max_bytes}")
     body = _read_exactly(fd, length)

@@ -18,6 +18,9 @@ struct order {
 enum { ORDER_FRAME_FD, ORDER_REPORT_FD, ORDER_STDIO_FD, ORDER_FDS = ORDER_STDIO_FD + 3 };
 /* Where a collected file goes takes the report's place. */
 
+/* The most of what is told about a program's end: its code, and its processor time in seconds. */
+#define END_BYTES 32
+
 /* `xq --place PYTHON`: files and job as JSON on stdin; becomes the grader. */
 noreturn void first_of_graders_box(const char *python);
 /* `xq --box PYTHON`: starts programs as it is told, one after the other, in one box. */

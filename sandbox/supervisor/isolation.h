@@ -14,12 +14,14 @@ struct cell {
     bool over;        /* nothing of it is left */
     int code;         /* 0-255 or 128 + signal; once it is over */
     long kills_before;
+    double cpu_before_s;
+    double cpu_s; /* processor time of all of a learner's program; once it is over */
 };
 
 /* What came of making room for a program. */
 enum made_room {
     ROOM,
-    ROOM_TOO_LATE, /* the run's time ended first */
+    ROOM_TOO_LATE, /* the time ended first */
     ROOM_FAILED,   /* the platform's failure */
 };
 
@@ -38,8 +40,8 @@ struct isolation {
     /* Whether files that do not fit are told to the grader, who is elsewhere, in an answer. */
     bool answers_no_space;
     bool (*start_grader)(struct cell *cell, const struct grader *grader, struct failure *failure);
-    /* Sees off what earlier programs left, at most until then. NULL where nothing ever is. */
-    enum made_room (*make_room)(const struct program *program, double run_until,
+    /* Sees off what earlier programs left, at most until then. */
+    enum made_room (*make_room)(const struct program *program, double until,
                                 struct failure *failure);
     /* On three pipes and nothing else. */
     bool (*start_learner)(struct cell *cell, const struct program *program, const int stdio[3],
@@ -48,7 +50,7 @@ struct isolation {
     /* The child of ours that a cell's program is, or is below of. */
     const struct child *(*process)(const struct cell *cell);
     /* Kill all of it and wait until none of it can do anything; false (the platform's failure) if
-     * some still can. */
+     * some still can. What the kernel then has to free, nobody waits for. */
     bool (*end)(struct cell *cell, double until, struct failure *failure);
     /* Whether the kernel killed some of it because memory ran out. Only once it has ended. */
     bool (*killed_for_memory)(const struct cell *cell);
@@ -63,7 +65,7 @@ const struct isolation *isolation_by_uid(void);
 /* Programs with our own uid, all of a container's or box's processes but us (PID 1). */
 const struct isolation *isolation_by_container(void);
 /* bubblewrap boxes, as a start frame's `isolation` says. Gives up when that is not complete. */
-const struct isolation *isolation_by_box(const struct json *json, double scratch_bytes);
+const struct isolation *isolation_by_box(const struct json *json, const struct limits *limits);
 
 /* Of boxes in which nothing ran any more: whether the kernel has freed them all by then. */
 bool await_remains_of_boxes(double until);

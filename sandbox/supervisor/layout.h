@@ -9,7 +9,7 @@
 #define BOX_DIR "/box"
 #define LEARNER_TMP_DIR "/tmp"
 #define XQ_PATH "/xq/xq"
-#define PYTHON_HOST "/xq/host.py"
+#define PYTHON_HOST_DIR "/xq" /* `host.py` is in it */
 
 /* Where a grader finds its socket to the supervisor. */
 #define CHANNEL_FD 3

@@ -35,7 +35,7 @@ bool is_plain_name(const char *name, size_t size) {
         char letter = name[i];
         bool plain = (letter >= 'A' && letter <= 'Z') || (letter >= 'a' && letter <= 'z') ||
                      (letter >= '0' && letter <= '9') || letter == '.' || letter == '_' ||
-                     letter == '-';
+                     letter == '-' || letter == '$';
         if (!plain)
             return false;
     }
@@ -115,7 +115,7 @@ static bool is_variable_name(const char *name, size_t size) {
     if (size < 1 || size > MAX_NAME || (name[0] >= '0' && name[0] <= '9'))
         return false;
     for (size_t i = 0; i < size; i++)
-        if (!is_plain_name(name + i, 1) || name[i] == '-')
+        if (!is_plain_name(name + i, 1) || name[i] == '-' || name[i] == '$')
             return false;
     return strchr(name, '.') == NULL;
 }

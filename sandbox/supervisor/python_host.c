@@ -20,6 +20,10 @@
 #define PATIENCE_S 20.0
 /* Larger arguments go the common way, where the kernel may refuse them. */
 #define MOST_ARGUMENT_BYTES 65536
+/* Imported, it need not be compiled at the start of each container. */
+#define BEGIN_HOST                                                                                 \
+    "import sys; sys.path.insert(0, '" PYTHON_HOST_DIR "'); sys.dont_write_bytecode = True; "      \
+    "import host; host.main()"
 
 static struct child host;
 static int orders_fd = -1;
@@ -27,16 +31,18 @@ static int orders_fd = -1;
 static void become_host(void *context) {
     char found[MESSAGE_BYTES];
     const char *python = program_path("python3", found);
-    int null_fd = must_open("/dev/null", O_RDWR);
-    int *order_fd = context;
-    arrange_descriptors((int[]){null_fd, null_fd, STDERR_FILENO, *order_fd}, 4);
-    exec_program(python, (char *[]){(char *)python, "-I", PYTHON_HOST, NULL}, (char *[]){NULL});
+    /* Pipes, as its programs will have: Python remembers of its streams whether they can seek. */
+    int read_fd, write_fd, *order_fd = context;
+    make_pipe(&read_fd, &write_fd);
+    arrange_descriptors((int[]){read_fd, write_fd, STDERR_FILENO, *order_fd}, 4);
+    exec_program(python, (char *[]){(char *)python, "-I", "-c", BEGIN_HOST, NULL},
+                 (char *[]){NULL});
 }
 
 void python_host_start(void) {
     int ends[2];
     struct failure failure;
-    if (access(PYTHON_HOST, R_OK) < 0)
+    if (access(PYTHON_HOST_DIR "/host.py", R_OK) < 0)
         return;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         give_up("no socket: %s", strerror(errno));

@@ -256,8 +256,8 @@ static void run_learner(struct session *session, const struct program *program) 
     if (session->how == NULL && grader_was_starved(session))
         end_as(session, OUT_OF_MEMORY, "%s", "");
     if (session->how == NULL) {
-        tell_learner_active(false);
         send_to_grader(session, ran.data, ran.size);
+        tell_learner_active(false);
     }
     bytes_free(&ran);
 }

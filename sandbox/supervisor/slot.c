@@ -31,7 +31,7 @@ bool hold_session_in_boxes(void) {
     await_start(&start);
     if (!limits_read(&limits, &start.json, json_member(&start.json, 0, "limits")))
         give_up("the start frame is not complete");
-    return hold_session(&start, isolation_by_box(&start.json, limits.scratch_bytes), false);
+    return hold_session(&start, isolation_by_box(&start.json, &limits), false);
 }
 
 /* -- what a session could have changed outside of its boxes ------------------------------------ */

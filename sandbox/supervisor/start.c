@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <linux/close_range.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,9 +17,11 @@
 #include <unistd.h>
 
 #include "layout.h"
-#include "watch.h"
 
 #define FIRST_FREE_FD 100
+/* With this limit the kernel writes no file, and starts no program that is to take the core either;
+ * with 0 it starts that (core_pattern, core(5); fs/coredump.c). */
+#define NO_CORE_BYTES 1
 
 char *const GRADER_ENV[] = {
     "PATH=/usr/local/bin:/usr/bin:/bin:/xq",
@@ -208,7 +211,7 @@ void apply_learner_limits(const struct bounds *bounds) {
     set_limit(RLIMIT_CPU, (uint64_t)ceil(bounds->cpu_s));
     set_limit(RLIMIT_FSIZE, bounds->scratch_bytes);
     set_limit(RLIMIT_NOFILE, OPEN_FILES);
-    set_limit(RLIMIT_CORE, 0);
+    set_limit(RLIMIT_CORE, NO_CORE_BYTES);
     /* gVisor lets nobody change this one; what its queues hold counts as the container's memory. */
     struct rlimit no_queues = {0, 0};
     if (setrlimit(RLIMIT_MSGQUEUE, &no_queues) < 0 && errno != EPERM)
@@ -219,7 +222,7 @@ void apply_learner_limits(const struct bounds *bounds) {
 
 void apply_grader_limits(void) {
     set_limit(RLIMIT_NOFILE, OPEN_FILES);
-    set_limit(RLIMIT_CORE, 0);
+    set_limit(RLIMIT_CORE, NO_CORE_BYTES);
 }
 
 void set_oom_score(int score) {
@@ -245,6 +248,10 @@ void become_undumpable(void) { prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
 
 int shell_code(int status) {
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+int ended_code(const struct child *child) {
+    return child->ended ? shell_code(child->status) : 128 + SIGKILL;
 }
 
 long memory_kills(const char *const *paths) {

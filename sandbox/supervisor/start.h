@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include "program.h"
+#include "watch.h"
 
 #define GRADER_OOM_SCORE 300
 /* The learner's processes are the first the kernel kills when memory runs out. */
@@ -67,6 +68,8 @@ void become_undumpable(void);
 
 /* A wait status as a shell shows it: 0-255, 128 + signal. */
 int shell_code(int status);
+/* The same of a child that was killed, which it may still be dying of. */
+int ended_code(const struct child *child);
 /* How often the kernel killed for memory, from the first counter file that can be read. */
 long memory_kills(const char *const *paths);
 /* The program as exec takes it; an empty PATH means these folders. `python` may be NULL. */

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <signal.h>
 #include <stddef.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -13,6 +14,7 @@
 #define MOST_DESCRIPTORS 24
 /* Longer than any run; keeps the conversion below in range. */
 #define LONGEST_WAIT_S 3600.0
+#define AT_TIMES_S 0.05
 
 static struct entry {
     struct pollfd poll;
@@ -96,6 +98,16 @@ bool watch_has_children(void) {
     return waitid(P_ALL, 0, &about, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
+static double seconds(struct timeval time) {
+    return (double)time.tv_sec + (double)time.tv_usec / 1e6;
+}
+
+double watch_children_cpu_s(void) {
+    struct rusage used = {0};
+    getrusage(RUSAGE_CHILDREN, &used);
+    return seconds(used.ru_utime) + seconds(used.ru_stime);
+}
+
 void watch_step(double until) {
     struct pollfd polled[MOST_DESCRIPTORS];
     size_t count = entry_count;
@@ -124,6 +136,16 @@ bool watch_until(watch_condition *holds, void *context, double until) {
         if (now() >= until)
             return false;
         watch_step(until);
+    }
+    return true;
+}
+
+bool watch_at_times(watch_condition *holds, void *context, double until) {
+    watch_reap();
+    while (!holds(context)) {
+        if (now() >= until)
+            return false;
+        watch_step(fmin(until, now() + AT_TIMES_S));
     }
     return true;
 }

@@ -34,10 +34,14 @@ void watch_forget_child(struct child *child);
 /* Collects every ended child. */
 void watch_reap(void);
 bool watch_has_children(void);
+/* Processor time of all children collected so far, and of those they collected. */
+double watch_children_cpu_s(void);
 /* Waits for the next events, at most until that monotonic time, and handles them. */
 void watch_step(double until);
 /* Handles events until the condition holds; false when the time came first. */
 bool watch_until(watch_condition *holds, void *context, double until);
+/* The same for a condition that no event tells of. */
+bool watch_at_times(watch_condition *holds, void *context, double until);
 
 /* Monotonic seconds. */
 double now(void);

@@ -20,6 +20,17 @@ from xqueue_server.storage import Storage, policies, tokens
 
 OTHER = "other"
 BUNDLE = b"a bundle, as the kit packs it"
+LIMITS: dict[str, Any] = {
+    "wall_s": 30,
+    "learner_wall_s": 6,
+    "learner_cpu_s": 4,
+    "memory_bytes": 256 * 1024 * 1024,
+    "pids": 64,
+    "cpus": 1,
+    "output_bytes": 64 * 1024,
+    "result_bytes": 1024 * 1024,
+    "scratch_bytes": 16 * 1024 * 1024,
+}
 
 
 def digest_of(content: bytes) -> str:
@@ -27,13 +38,20 @@ def digest_of(content: bytes) -> str:
 
 
 def manifest(name: str = "square", **more: Any) -> dict[str, Any]:
+    """Of a grader that any worker could run; of `limits` those given differ."""
+    if isinstance(more.get("limits"), dict):
+        more["limits"] = LIMITS | more["limits"]
     return {
+        "format": 1,
         "name": name,
         "title": "Squares",
         "base": "python",
         "tier": 0,
-        "tests": [{"id": "t1", "title": "one", "max": 1}, {"id": "t2", "title": "two", "max": 1}],
-        "limits": {"wall_s": 30, "memory_bytes": 256 * 1024 * 1024},
+        "tests": [
+            {"id": "t1", "title": "one", "max": 1, "visible": True},
+            {"id": "t2", "title": "two", "max": 1, "visible": False},
+        ],
+        "limits": LIMITS,
         "isolation": None,
         "lms_points": None,
         **more,

@@ -65,6 +65,17 @@ def test_a_bundle_of_unannounced_length_has_the_same_limit(site: Site) -> None:
         assert response.status_code == status
 
 
+def test_a_bundle_that_ends_early_is_malformed_even_if_its_digest_fits(site: Site) -> None:
+    response = site.author.call(
+        "PUT",
+        PATH,
+        input_stream=io.BytesIO(BUNDLE),
+        environ_overrides={"CONTENT_LENGTH": str(len(BUNDLE) + 1), "wsgi.input_terminated": True},
+    )
+    problem_of(response, 400, "malformed")
+    assert site.desk.count("bundles") == 0
+
+
 def test_a_client_that_has_the_bundle_is_told_so(site: Site) -> None:
     site.author.put_bundle()
     etag = site.author.call("GET", PATH).headers["ETag"]

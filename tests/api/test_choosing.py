@@ -132,6 +132,22 @@ def test_an_unknown_grader_holds_the_submission_and_the_next_is_handed_out(
     assert (fault["kind"], fault["grader"], fault["count"]) == ("unknown_grader", None, 1)
 
 
+def test_each_wrong_name_is_a_fault_of_its_own_whatever_graders_there_are(site: Site) -> None:
+    """One that hid behind another would not be told to anybody."""
+    site.author.publish()
+    for name in ("cube", "sqare", "cube"):
+        site.submit(payload=json.dumps({"grader": name}))
+    assert site.lease() is None
+    site.author.publish("circle")
+    site.submit(payload='{"grader": "cube"}')
+    assert site.lease() is None
+    found = {f["signature"]: f["count"] for f in site.author.get("/faults")["faults"]}
+    assert found == {
+        "grader_payload names the grader 'cube', which queue 'python' does not have": 3,
+        "grader_payload names the grader 'sqare', which queue 'python' does not have": 1,
+    }
+
+
 def test_many_submissions_for_an_unknown_grader_are_all_held_in_the_end(site: Site) -> None:
     site.author.publish()
     ids = [site.submit(payload='{"grader": "cube"}') for _ in range(25)]
@@ -305,6 +321,22 @@ def test_a_host_has_a_name(site: Site, host: Any) -> None:
 def test_a_worker_speaks_only_for_its_own_queues(site: Site) -> None:
     assert tell(site, report(), report(queue="other")).status_code == 404
     assert site.desk.count("readiness") == 0
+
+
+@pytest.mark.parametrize("item", [report(version=2), report(name="cube")])
+def test_nothing_is_kept_about_a_version_that_is_not_there(site: Site, item: Any) -> None:
+    site.author.publish()
+    assert tell(site, item, report()).status_code == 204
+    shown = site.author.get(f"/graders/{QUEUE}/square")["readiness"]
+    assert [h["version"] for h in shown] == [1]
+    assert site.desk.count("readiness") == 1
+
+
+def test_a_problem_is_one_line_of_what_can_be_shown(site: Site) -> None:
+    site.author.publish()
+    tell(site, report(ready=False, problem="\x1b[31mno\x00 image\nhost b: ready"))
+    (host,) = site.author.get(f"/graders/{QUEUE}/square")["readiness"]
+    assert host["problem"] == "[31mno image host b: ready"
 
 
 def test_a_failure_names_the_version_that_was_handed_out(site: Site) -> None:

@@ -300,3 +300,10 @@ def test_a_result_without_a_published_grader_counts_nothing(site: Site) -> None:
         xqueue_record=record(("t1", "passed")),
     )
     assert site.desk.count("test_counts") == 0
+
+
+def test_the_tests_of_a_version_that_is_not_there_are_not_none_but_not_found(site: Site) -> None:
+    site.author.publish()
+    path = f"/graders/{QUEUE}/square/tests"
+    assert site.author.get(path, version="1")["tests"] == []
+    problem_of(site.author.call("GET", f"{path}?version=2"), 404, "not-found")

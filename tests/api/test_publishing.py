@@ -11,7 +11,7 @@ from tests.api.callers import OTHER, Site, manifest, problem_of, publication
 from tests.server.builders import QUEUE
 from xqueue_server.account import ALL_QUEUES, Role
 from xqueue_server.grader import MAX_TESTS
-from xqueue_server.storage import browsing
+from xqueue_server.storage import browsing, policies
 
 IMAGE = "registry.example.org/graders/square@sha256:" + "a" * 64
 
@@ -80,9 +80,13 @@ def test_another_grader_can_be_made_the_default(site: Site) -> None:
     assert {g["name"]: g["default"] for g in listed} == {"cube": True, "square": False}
 
 
-def test_an_image_is_published_by_its_digest(site: Site) -> None:
-    version = site.author.publish(digest=None, image=IMAGE)
-    assert (version["digest"], version["image"]) == (None, IMAGE)
+@pytest.mark.parametrize(
+    "image",
+    [IMAGE, IMAGE.partition("@")[2], "localhost:5000/x_y" + IMAGE[-72:], "a/b:v1.2" + IMAGE[-72:]],
+)
+def test_an_image_is_published_by_its_digest(site: Site, image: str) -> None:
+    version = site.author.publish(digest=None, image=image)
+    assert (version["digest"], version["image"]) == (None, image)
 
 
 @pytest.mark.parametrize(
@@ -95,6 +99,10 @@ def test_an_image_is_published_by_its_digest(site: Site) -> None:
         ({"digest": "sha256:" + "0" * 64}, "digest"),
         ({"digest": None, "image": "python:latest"}, "image"),
         ({"digest": None, "image": "--privileged@sha256:" + "a" * 64}, "image"),
+        ({"digest": None, "image": "file:///etc/passwd@sha256:" + "a" * 64}, "image"),
+        ({"digest": None, "image": "a//b@sha256:" + "a" * 64}, "image"),
+        ({"digest": None, "image": "a/../b@sha256:" + "a" * 64}, "image"),
+        ({"digest": None, "image": "a" * 600 + "@sha256:" + "a" * 64}, "image"),
         ({"digest": None, "image": ["x"]}, "image"),
         ({"manifest": None}, "manifest"),
         ({"manifest": []}, "manifest"),
@@ -112,12 +120,15 @@ def test_an_image_is_published_by_its_digest(site: Site) -> None:
         ({"manifest": manifest(lms_points=True)}, "manifest.lms_points"),
         ({"manifest": manifest(lms_points=10**400)}, "manifest.lms_points"),
         ({"manifest": manifest(limits=[])}, "manifest.limits"),
+        ({"manifest": manifest(limits={"wall": 30})}, "manifest.limits.wall"),
         ({"manifest": manifest(limits={"wall_s": "30"})}, "manifest.limits.wall_s"),
         ({"manifest": manifest(limits={"wall_s": -1})}, "manifest.limits.wall_s"),
         ({"manifest": manifest(tests={})}, "manifest.tests"),
-        ({"manifest": manifest(tests=[{"id": "a"}] * 2)}, "manifest.tests[1].id"),
-        ({"manifest": manifest(tests=[{"id": ""}])}, "manifest.tests[0].id"),
-        ({"manifest": manifest(tests=["a"])}, "manifest.tests[0].id"),
+        ({"manifest": manifest(tests=manifest()["tests"] * 2)}, "manifest.tests[2].id"),
+        ({"manifest": manifest(tests=[{"id": "a"}])}, "manifest.tests[0]"),
+        ({"manifest": manifest(tests=["a"])}, "manifest.tests[0]"),
+        ({"manifest": manifest(more={"deep": 1})}, "manifest.more"),
+        ({"manifest": manifest(**{"\x1b[0m": 1})}, "manifest.'\\x1b[0m'"),
         ({"manifest": manifest(tests=[{"id": str(i)} for i in range(MAX_TESTS + 1)])},
          "manifest.tests"),
         ({"name": "cube"}, "name"),
@@ -145,6 +156,21 @@ def test_more_than_the_ceilings_is_refused(site: Site, limit: str, value: float)
     document = publication(manifest=manifest(limits={limit: value}))
     problem = problem_of(site.author.call("POST", "/graders", json=document), 422, "limits")
     assert problem["errors"][0]["where"] == f"manifest.limits.{limit}"
+
+
+def test_a_ceiling_is_said_in_the_units_of_authors(site: Site) -> None:
+    site.author.put_bundle()
+    limits = {"memory_bytes": 3 * 2**30, "output_bytes": 2**30, "wall_s": 600}
+    site.policy(max_memory_bytes=2**30, max_output_bytes=100 * 1024)
+    refused = site.author.call(
+        "POST", "/graders", json=publication(manifest=manifest(limits=limits))
+    )
+    said = {e["where"]: e["problem"] for e in problem_of(refused, 422, "limits")["errors"]}
+    assert said == {
+        "manifest.limits.wall_s": "is 600; this queue allows at most 120",
+        "manifest.limits.memory_bytes": "is 3072 MB; this queue allows at most 1024 MB",
+        "manifest.limits.output_bytes": "is 1024 MB; this queue allows at most 100 kB",
+    }
 
 
 def test_a_queue_may_have_ceilings_of_its_own(site: Site) -> None:
@@ -203,7 +229,7 @@ def test_two_publications_at_once_are_two_versions_with_one_default(site: Site) 
 
 
 def test_the_manifest_reaches_the_worker_as_it_was_published(site: Site) -> None:
-    document = manifest(runtime="runsc", needs_files=["data.csv"], more={"deep": [1, "é", None]})
+    document = manifest(title="Carrés", runtime="runsc", needs_files=["data.csv"])
     site.author.publish(manifest=document)
     assert site.worker.get("/assignments")["assignments"][0]["manifest"] == document
 
@@ -215,6 +241,18 @@ def test_graders_of_ones_own_queues_are_listed_together(site: Site) -> None:
     assert [g["queue"] for g in everywhere.get("/graders")["graders"]] == [OTHER, QUEUE]
     assert [g["queue"] for g in everywhere.get("/graders", queue=OTHER)["graders"]] == [OTHER]
     assert [g["queue"] for g in site.author.get("/graders")["graders"]] == [QUEUE]
+
+
+def test_two_changes_of_a_queues_policy_at_once_both_hold(site: Site) -> None:
+    """A permission for forgeable graders that is withdrawn must not come back with the other."""
+    for _ in range(10):
+        site.policy(legacy_reason="an old course", max_pids=None)
+        changes: list[dict[str, Any]] = [{"legacy_reason": None}, {"max_pids": 50}]
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda change: site.policy(**change), changes))
+        with site.storage.read() as tx:
+            policy = policies.of_queue(tx, QUEUE)
+        assert (policy.legacy_reason, policy.max_pids) == (None, 50)
 
 
 def test_publishing_is_on_the_record(site: Site) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -139,3 +140,26 @@ def test_no_log_line_has_a_token_or_a_digest_path(
     assert '"action": "request"' in logged or "'action': 'request'" in logged
     assert secret not in logged
     assert "the square of" not in logged
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 5000, "\u202e", "../..", ""])
+def test_no_queues_name_is_a_fault_even_for_whoever_may_use_all(site: Site, name: str) -> None:
+    """PostgreSQL refuses some texts, and an account of all queues gets that far."""
+    author = site.token("everywhere", Role.AUTHOR, queue=ALL_QUEUES)
+    worker = site.password(site.account("anywhere", Role.GRADER, queue=ALL_QUEUES))
+    item = {"queue": name, "name": "square", "version": 1, "ready": True}
+    path = quote(name, safe="", errors="replace")
+    asked = {"queue": name.encode(errors="replace").decode()}
+    answers = [
+        author.call("POST", "/graders", json=publication(queue=name)),
+        author.call("POST", "/trials", json=publication(queue=name, response="x")),
+        author.call("GET", "/graders", query_string=asked),
+        author.call("GET", "/faults", query_string=asked),
+        author.call("GET", f"/graders/{path}/square"),
+        author.call("POST", f"/graders/{path}/square/activate", json={"version": 1}),
+        worker.call("GET", "/assignments", query_string=asked),
+        worker.call("GET", f"/assignments/{path}/square/1"),
+        worker.call("PUT", "/readiness", json={"host": "a", "items": [item]}),
+    ]
+    assert {answer.status_code for answer in answers} <= {400, 404, 405}
+    assert {answer.content_type for answer in answers} == {"application/problem+json"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from xqueue_server.account import Role
 from xqueue_server.files.local import LocalFiles
 from xqueue_server.housekeeping import tidy
 from xqueue_server.storage import browsing
-from xqueue_server.trial import KEPT_S, MOST_PER_MINUTE, MOST_UNFINISHED
+from xqueue_server.trial import KEPT_S, MOST_FILES_BYTES, MOST_PER_MINUTE, MOST_UNFINISHED
 
 
 def document(**more: Any) -> dict[str, Any]:
@@ -172,7 +173,7 @@ def test_another_author_of_the_queue_does_not_see_it(site: Site) -> None:
 def test_a_trial_is_held_to_what_a_publication_is(site: Site) -> None:
     site.author.put_bundle()
     for change, code in (
-        ({"manifest": manifest(limits={"wall_s": 10**6})}, "limits"),
+        ({"manifest": manifest(limits={"wall_s": 600})}, "limits"),
         ({"manifest": manifest(isolation="none")}, "isolation"),
         ({"digest": "sha256:" + "0" * 64}, "invalid"),
     ):
@@ -198,6 +199,37 @@ def test_what_can_not_be_run_is_named(site: Site, change: dict[str, Any], where:
     refused = site.author.call("POST", "/trials", json=document(**change))
     problem = problem_of(refused, 422, "invalid")
     assert [e["where"] for e in problem["errors"]] == [where]
+
+
+def test_all_files_of_a_trial_have_a_limit_together(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are one JSON text in the server's memory, where a learner's files are streams."""
+    monkeypatch.setattr("xqueue_server.trying.MOST_FILES_BYTES", 5)
+    begin(site, files={"a": "YWFh", "b": "YmI="})
+    refused = site.author.call("POST", "/trials", json=document(files={"a": "YWFh", "b": "YmJi"}))
+    assert problem_of(refused, 422, "invalid")["errors"] == [
+        {"where": "files", "problem": "have more than 5 bytes together"}
+    ]
+
+
+def test_a_trial_is_not_read_when_it_is_larger_than_any_can_be(site: Site) -> None:
+    room = 2 * site.server.services.settings.max_body_bytes + MOST_FILES_BYTES * 4 // 3 + 2**20
+    refused = site.author.call("POST", "/trials", json=document(files={"a": "A" * room}))
+    problem_of(refused, 413, "too-large")
+
+
+def test_trials_begun_at_once_are_counted_one_after_the_other(site: Site) -> None:
+    site.author.put_bundle()
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(
+            pool.map(
+                lambda _: site.author.call("POST", "/trials", json=document()).status_code,
+                range(3 * MOST_UNFINISHED),
+            )
+        )
+    assert answers.count(202) == MOST_UNFINISHED
+    assert answers.count(429) == 2 * MOST_UNFINISHED
 
 
 def test_too_many_unfinished_trials_of_one_token_must_wait(site: Site) -> None:
@@ -238,7 +270,7 @@ def test_an_hour_later_nothing_is_left_of_it(site: Site, server_settings: Any) -
     assert [p for p in directory.rglob("*") if p.is_file()] == []
     assert site.desk.see(kept).state == "queued"
     for table, left in (("trials", 0), ("submissions", 1), ("contents", 1), ("results", 0),
-                        ("lease_graders", 0)):  # fmt: skip
+                        ("lease_graders", 0), ("leases", 0)):  # fmt: skip
         assert site.desk.count(table) == left, table
 
 

@@ -47,11 +47,14 @@ class Options:
 def main() -> int:
     options = _options(sys.argv[1:])
     signal.signal(signal.SIGTERM, _stop)
+    if options.markdown:
+        report.make_ready(options.markdown)
     backends = options.backends if "server" in options.suites else ()
     for backend in backends:
         check(backend)
     with _scratch(options.directory) as directory:
         facts = machine.describe(directory)
+        _say(f"{'command':8} {options.command}")
         _say("\n".join(f"{name:8} {value}" for name, value in facts.items()))
         results: list[PhaseResult] = []
         for backend in backends:
@@ -77,6 +80,7 @@ def _measure_grading(options: Options, directory: Path, facts: dict[str, str]) -
             begin=report.GRADING_BEGIN,
             end=report.GRADING_END,
         )
+        _say(f"written: {options.markdown}")
 
 
 def _measure(

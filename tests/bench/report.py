@@ -11,6 +11,7 @@ from tests.bench.result import PhaseResult
 
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 GRADING_BEGIN, GRADING_END = "<!-- bench:grading:begin -->", "<!-- bench:grading:end -->"
+MARKERS = (GRADING_BEGIN, GRADING_END, BEGIN, END)
 HEADINGS = ("phase", "c", "req/s", "p50 ms", "p95 ms", "CPU ms", "of it db", "client", "wrong")
 _WIDTHS = (24, 3, 9, 9, 9, 8, 9, 8, 6)
 
@@ -113,8 +114,24 @@ def _backlog_lines(results: Sequence[PhaseResult]) -> Iterable[str]:
 # -- the document --------------------------------------------------------------------------------
 
 
+def make_ready(document: Path) -> None:
+    """To be called before anything is measured for it; one that is not there is begun.
+
+    Raises: ValueError if it lacks a marker.
+    """
+    if not document.exists():
+        document.write_text("\n".join(["# Measured", *MARKERS, ""]), encoding="utf-8")
+    text = document.read_text(encoding="utf-8")
+    lacking = [marker for marker in MARKERS if marker not in text]
+    if lacking:
+        raise ValueError(f"{document} lacks the markers {' and '.join(lacking)}")
+
+
 def rewrite(document: Path, section: str, *, begin: str = BEGIN, end: str = END) -> None:
-    """Put the section between the document's two markers. Raises: ValueError if they lack."""
+    """Put the section between the document's two markers; what is between others stays.
+
+    Raises: ValueError if they lack.
+    """
     text = document.read_text(encoding="utf-8")
     before, found_begin, rest = text.partition(begin)
     _, found_end, after = rest.partition(end)

@@ -1,8 +1,10 @@
 """The library in a slot's image is used only when it is the one that the worker has."""
 
+import pytest
+
 from graders.shipping import library_files
 from sandbox.backends.docker import DockerBackend
-from sandbox.backends.docker.slots import LIBRARY_LABEL, library_digest
+from sandbox.backends.docker.shipped_library import LIBRARY_LABEL, library_digest
 from sandbox.probe.script import DONE, TESTS, probe_request, report_step
 from sandbox.run import ExitReason
 from tests.box.conftest import Boxes
@@ -21,8 +23,9 @@ def where_from(library):
     return result.reports[0].output
 
 
-def test_the_image_says_which_library_it_has(box_image, engine):
-    image = engine.images.get("xqueue/box-python:local")
+@pytest.mark.parametrize("name", ["xqueue/box-python:local", "xqueue/grader-base:local"])
+def test_the_image_says_which_library_it_has(box_image, engine, name):
+    image = engine.images.get(name)
     assert image.labels[LIBRARY_LABEL] == library_digest(library_files())
 
 

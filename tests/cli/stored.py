@@ -68,7 +68,7 @@ def a_held_submission(storage: Storage, queue: str = "q") -> int:
     return submission_id
 
 
-def a_result(storage: Storage, submission_id: int) -> int:
+def a_result(storage: Storage, submission_id: int, *, forgeable: bool = False) -> int:
     with storage.write() as tx:
         return stored_results.record(
             tx,
@@ -77,6 +77,7 @@ def a_result(storage: Storage, submission_id: int) -> int:
             Disposition.ACCEPTED,
             key_hash=b"k" * 32,
             sent_by="grader",
+            forgeable=forgeable,
         )
 
 

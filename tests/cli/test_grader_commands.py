@@ -9,16 +9,14 @@ from typing import Any
 
 import pytest
 
+from tests.api.callers import manifest
 from tests.cli.conftest import Run
-from tests.cli.stored import a_queue, a_submission
-from xqueue_server.storage import Storage, browsing, lease_graders
+from tests.cli.stored import a_queue, a_result, a_submission
+from xqueue_server.fault import FaultKind, Occurrence
+from xqueue_server.storage import Storage, browsing, faults, lease_graders
 
 IMAGE = "registry.example.org/square@sha256:" + "a" * 64
 RunJson = Callable[..., Any]
-
-
-def manifest(name: str = "square", **more: Any) -> dict[str, Any]:
-    return {"name": name, "base": "python", "limits": {"wall_s": 30}, **more}
 
 
 @pytest.fixture
@@ -86,9 +84,9 @@ def test_limits_of_a_queue(publish: Callable[..., Any], run: Run, run_json: RunJ
     assert "at most 10" in publish(exit_code=1).stderr
     own = run_json("queue", "show", "q")["graders"]
     assert (own["max_wall_s"], own["max_memory_bytes"], own["max_cpus"]) == (10, 64 << 20, None)
-    run("queue", "limits", "q", "--reset", "--cpus", "0.5")
+    run("queue", "limits", "q", "--reset", "--cpus", "1.5")
     own = run_json("queue", "show", "q")["graders"]
-    assert (own["max_wall_s"], own["max_memory_bytes"], own["max_cpus"]) == (None, None, 0.5)
+    assert (own["max_wall_s"], own["max_memory_bytes"], own["max_cpus"]) == (None, None, 1.5)
     publish()
     run("queue", "limits", "q", exit_code=2)
     run("queue", "limits", "absent", "--pids", "9", exit_code=1)
@@ -121,7 +119,7 @@ def test_a_submission_shows_what_graded_it(
         with storage.write() as tx:
             lease_graders.record(
                 tx, key_hash=bytes([attempt]) * 32, submission_id=submission_id, attempt=attempt,
-                grader="square", version=attempt + 6,
+                grader="square", version=attempt + 6, isolation=None,
             )  # fmt: skip
     shown = run_json("submission", "show", str(submission_id))
     assert [(g["attempt"], g["grader"], g["version"]) for g in shown["graders"]] == [
@@ -129,6 +127,89 @@ def test_a_submission_shows_what_graded_it(
         (2, "square", 8),
     ]
     assert "square" in run("submission", "show", str(submission_id)).stdout
+
+
+def test_an_operator_chooses_the_isolation_of_a_queue(
+    publish: Callable[..., Any], run: Run, run_json: RunJson, storage: Storage
+) -> None:
+    publish()
+    assert "ISOLATION" not in run("queue", "list").stdout
+    said = run("queue", "isolation", "q", "split-container", "--runtime", "runsc").stdout
+    assert said == (
+        "Graders of queue q that demand no isolation run with split-container with runsc\n"
+    )
+    own = run_json("queue", "show", "q")["graders"]
+    assert (own["isolation"], own["runtime"]) == ("split-container", "runsc")
+    for command in (("queue", "list"), ("queue", "show", "q"), ("grader", "list"),
+                    ("grader", "show", "q", "square")):  # fmt: skip
+        assert "split-container with runsc" in run(*command).stdout, command
+    (listed,) = run_json("grader", "list")
+    assert listed["queue_isolation"] == {"isolation": "split-container", "runtime": "runsc"}
+    run("queue", "isolation", "q", "box")
+    publish(isolation="split-uid")
+    assert run_json("grader", "show", "q", "square")["queue_isolation"] is None
+    assert "default of each host" in run("queue", "isolation", "q", "--author-decides").stdout
+    own = run_json("queue", "show", "q")["graders"]
+    assert (own["isolation"], own["runtime"]) == (None, None)
+    with storage.read() as tx:
+        found = browsing.latest_events(tx, subject="queue q")
+    assert [e.detail for e in found if e.why == "isolation"] == [
+        "isolation=None, runtime=None",
+        "isolation=box, runtime=None",
+        "isolation=split-container, runtime=runsc",
+    ]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [(), ("none",), ("strong",), ("box", "--runtime", "runsc"), ("--runtime", "runsc"),
+     ("box", "--author-decides"), ("--author-decides", "--runtime", "runc")],
+)  # fmt: skip
+def test_an_isolation_that_can_not_be_chosen_is_wrong_usage(
+    publish: Callable[..., Any], run: Run, wrong: tuple[str, ...]
+) -> None:
+    run("queue", "isolation", "q", *wrong, exit_code=2)
+    run("queue", "isolation", "absent", "box", exit_code=1)
+
+
+def test_a_submission_that_can_have_graded_itself_is_marked_wherever_it_is_shown(
+    run: Run, run_json: RunJson, storage: Storage
+) -> None:
+    a_queue(storage)
+    plain, handed_out, graded = (a_submission(storage) for _ in range(3))
+    a_result(storage, plain)
+    assert "FORGEABLE" not in run("submission", "list").stdout
+    with storage.write() as tx:
+        lease_graders.record(
+            tx, key_hash=b"k" * 32, submission_id=handed_out, attempt=1, grader="old", version=1,
+            isolation="none",
+        )  # fmt: skip
+    a_result(storage, graded, forgeable=True)
+    assert {s["id"]: s["forgeable"] for s in run_json("submission", "list")} == {
+        plain: False, handed_out: True, graded: True,
+    }  # fmt: skip
+    assert run("submission", "list").stdout.count("FORGEABLE") == 2
+    for submission_id, times in ((plain, 0), (handed_out, 2), (graded, 2)):
+        shown = run("submission", "show", str(submission_id)).stdout
+        assert shown.count("FORGEABLE") == times, shown
+        assert run_json("submission", "show", str(submission_id))["forgeable"] is bool(times)
+
+
+def test_a_fault_marks_the_submissions_that_can_have_graded_themselves(
+    run: Run, run_json: RunJson, storage: Storage
+) -> None:
+    a_queue(storage)
+    submission_id = a_submission(storage)
+    a_result(storage, submission_id, forgeable=True)
+    occurrence = Occurrence(
+        queue="q", submission_id=submission_id, grader=None, version=None,
+        kind=FaultKind.GRADER, detail="boom",
+    )  # fmt: skip
+    with storage.write() as tx:
+        fault_id = str(faults.count(tx, occurrence))
+    assert "FORGEABLE" in run("fault", "show", fault_id).stdout
+    (held,) = run_json("fault", "show", fault_id)["submissions"]
+    assert (held["submission_id"], held["forgeable"]) == (submission_id, True)
 
 
 def test_who_published_is_on_the_record(publish: Callable[..., Any], storage: Storage) -> None:

@@ -22,7 +22,8 @@ READS = {"list", "show", "status", "backlog", "doctor"}
 ACTS = {
     *("add", "set", "remove", "release", "give-up", "replay", "upgrade", "serve", "deliver"),
     *("grant", "revoke", "set-password", "enable", "disable", "import-django", "create"),
-    *("publish", "activate", "default", "limits", "allow-legacy", "forbid-legacy", "notify"),
+    *("publish", "activate", "default", "limits", "isolation", "allow-legacy", "forbid-legacy"),
+    "notify",
 }
 
 

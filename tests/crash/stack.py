@@ -30,6 +30,8 @@ LAST_QUEUE = "last"
 """The same, and one expired lease is one too many: the learner is told a second later."""
 HOLD_QUEUE = "hold"
 """The same, but people decide."""
+PUBLISHED_QUEUE = "published"
+"""Graded by the test itself, with what it publishes."""
 
 QUEUES: dict[str, tuple[str, ...]] = {
     WORKER_QUEUE: ("--lease-s", str(LEASE_S), "--max-attempts", "100"),
@@ -37,6 +39,7 @@ QUEUES: dict[str, tuple[str, ...]] = {
     BRIEF_QUEUE: ("--lease-s", str(LEASE_S), "--max-attempts", "100"),
     LAST_QUEUE: ("--lease-s", "1", "--max-attempts", "1", "--give-up-after-s", "1"),
     HOLD_QUEUE: ("--lease-s", "1", "--max-attempts", "1", "--give-up-after-s", "0"),
+    PUBLISHED_QUEUE: (),
 }
 
 SERVER_CONSTANTS: dict[str, object] = {}
@@ -44,6 +47,8 @@ DELIVER_CONSTANTS: dict[str, object] = {
     "xqueue_server.storage.outbox.CLAIM_S": 1,
     "xqueue_server.redelivery.EXACT_DELAYS_S": (0.2, 0.2, 0.2),
     "xqueue_server.cli.deliver.SWEEP_EVERY_S": 0.2,
+    "xqueue_server.cli.notifications.NOTIFY_EVERY_S": 0.2,
+    "xqueue_server.cli.notifications.TIDY_EVERY": 1,
 }
 WORKER_CONSTANTS: dict[str, object] = {
     "grader_worker.renewal.RENEW_EVERY_S": LEASE_S / 4,  # first: `turn` copies it
@@ -95,7 +100,7 @@ class CrashStack:
         self.command("db", "upgrade")
         for name, terms in QUEUES.items():
             self.command("queue", "add", name, *terms)
-        for name, role in (("lms", "lms"), ("grader", "grader")):
+        for name, role in (("lms", "lms"), ("grader", "grader"), ("author", "author")):
             account = ("account", "add", name, "--role", role, "--all-queues", "--password-stdin")
             self.command(*account, stdin=PASSWORD)
         for program in self.programs:

@@ -47,7 +47,7 @@ def test_every_container_is_hardened(role, runtime):
     assert "Mounts" not in host
     ulimits = {one["Name"]: one["Hard"] for one in host["Ulimits"]}
     assert ulimits["nofile"] == 256
-    assert ulimits["core"] == 0
+    assert ulimits["core"] == 1, "with none the kernel still starts a program for cores"
     for options in host["Tmpfs"].values():
         assert {"nosuid", "nodev"} <= set(options.split(","))
         assert "nr_inodes=" in options
@@ -77,6 +77,16 @@ def test_a_file_is_at_most_what_its_owner_may_write():
 def test_gvisor_may_have_the_threads_it_needs():
     assert config_of()["HostConfig"]["PidsLimit"] == 20 + 16
     assert config_of(Role.LEARNER, runtime="runsc")["HostConfig"]["PidsLimit"] >= 512
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_the_hosts_terminals_are_out_of_reach(role):
+    options = config_of(role)["HostConfig"]["Tmpfs"]["/dev/pts"].split(",")
+    assert {"ro", "nr_inodes=2"} <= set(options)
+
+
+def test_a_port_is_free_as_soon_as_nobody_serves_it():
+    assert config_of()["HostConfig"]["Sysctls"]["net.ipv4.tcp_max_tw_buckets"] == "0"
 
 
 def test_each_place_belongs_to_one_role():

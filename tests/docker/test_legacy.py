@@ -7,7 +7,7 @@ import pytest
 
 from sandbox.backends.docker import GRADER_BASE_IMAGE
 from sandbox.backends.docker.legacy_result import LegacyNonsense, legacy_result
-from sandbox.errors import GraderNotUsable
+from sandbox.errors import GraderNotUsable, HostCannot
 from sandbox.run import DirectoryGrader, ExitReason, ImageGrader, Isolation, Limits, RunRequest
 
 ENTRY_POINT = b"""
@@ -68,10 +68,10 @@ def test_an_old_image_runs_by_its_contract_and_its_result_is_marked(image, backe
 
 def test_without_permission_no_image_runs(image, open_docker):
     other = open_docker(0, allow_legacy={"another": "reason"})
-    with pytest.raises(GraderNotUsable, match="forged"):
+    with pytest.raises(HostCannot, match="forged"):
         other.run(request_for(image, "print(1)"))
     unexplained = open_docker(0, allow_legacy={image: ""})
-    with pytest.raises(GraderNotUsable, match="forged"):
+    with pytest.raises(HostCannot, match="forged"):
         unexplained.run(request_for(image, "print(1)"))
 
 

@@ -228,13 +228,90 @@ def test_a_kind_nobody_asks_for_any_more_is_dropped(factory, make_pool):
     assert factory.discarded == factory.started
 
 
-def test_preparing_again_keeps_a_kind(factory, make_pool):
+def test_asking_whether_a_kind_is_ready_does_not_keep_it(factory, make_pool):
+    pool, spec = make_pool(idle_expiry_s=60), a_spec()
+    pool.fill(spec, PATIENCE_S)
+    filled(pool, spec, 2)
+    for _ in range(4):
+        pool.require_startable(spec)
+        factory.now += 16
+        pool.tend()
+    assert pool.wanted() == []
+    pool.require_startable(spec)
+    assert pool.wanted() == []
+    assert len(factory.started) == 2
+
+
+def test_runs_keep_a_kind_and_bring_back_one_that_expired(factory, make_pool):
     pool, spec = make_pool(idle_expiry_s=60), a_spec()
     for _ in range(3):
-        pool.fill(spec, PATIENCE_S)
+        pool.take(spec, 10)
         factory.now += 50
         pool.tend()
     assert pool.wanted() == [spec]
+    factory.now += 50
+    pool.tend()
+    assert pool.wanted() == []
+    misses = pool.counters["misses"]
+    pool.take(spec, 10)
+    assert pool.counters["misses"] == misses + 1
+    filled(pool, spec, 2)
+
+
+def test_runs_that_need_none_of_a_kind_keep_it_but_do_not_make_it(factory, make_pool):
+    pool, spec = make_pool(idle_expiry_s=60), a_spec()
+    pool.used_again(spec)
+    assert pool.wanted() == []
+    pool.fill(spec, PATIENCE_S)
+    for _ in range(3):
+        factory.now += 50
+        pool.used_again(spec)
+        pool.tend()
+    assert pool.wanted() == [spec]
+
+
+def test_why_a_kind_can_not_be_started_is_known_until_it_can(factory, make_pool):
+    pool, spec = make_pool(), a_spec()
+    pool.fill(spec, PATIENCE_S)
+    filled(pool, spec, 2)
+    factory.broken = True
+    pool.take(spec, 10)
+    with pool._changed:
+        assert pool._changed.wait_for(lambda: pool._shelves[spec].error, PATIENCE_S)
+    pool.require_startable(spec)
+    pool.take(spec, 10)
+    with pytest.raises(SandboxUnavailable, match="away"):
+        pool.require_startable(spec)
+    factory.broken = False
+    factory.now += 1000
+    with pool._changed:
+        pool._changed.notify_all()
+    filled(pool, spec, 2)
+    pool.require_startable(spec)
+
+
+def test_more_kinds_than_have_room_settle_with_those_wanted_last(factory, make_pool):
+    pool = make_pool(size=2, memory_bytes=3 * MIB, idle_bytes=MIB, idle_expiry_s=1e6)
+    specs = [a_spec(pids=number) for number in range(2, 8)]
+    for spec in specs:
+        pool.fill(spec, PATIENCE_S)
+        factory.now += 1
+    factory.now += SPARED_S + 1
+
+    def full():
+        return pool.counters["waiting"] == 3
+
+    for _ in range(12):
+        with pool._changed:
+            assert pool._changed.wait_for(full, PATIENCE_S)
+        pool.tend()
+    with pool._changed:
+        assert pool._changed.wait_for(full, PATIENCE_S)
+        held = [spec for spec in specs if pool._shelves[spec].waiting]
+    assert held == specs[-3:]
+    discarded = len(factory.discarded)
+    pool.tend()
+    assert len(factory.discarded) == discarded, "containers go round in circles"
 
 
 def test_a_container_that_died_while_it_waited_is_replaced(factory, make_pool):

@@ -1,3 +1,16 @@
 """Examples and templates run where learners' work is graded: in the languages' images in Docker."""
 
-from tests.support.sandboxes import docker_backend, engine  # noqa: F401 - pytest takes fixtures
+import pytest
+
+from graders.languages import LANGUAGES
+from tests.support.sandboxes import (  # noqa: F401 - pytest takes fixtures from here
+    bubblewrap_backend,
+    docker_backend,
+    engine_with,
+)
+
+
+@pytest.fixture(scope="session")
+def engine():
+    with engine_with(*LANGUAGES) as client:
+        yield client

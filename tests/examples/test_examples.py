@@ -1,17 +1,18 @@
 """Every example grades its own right, wrong, crashing and looping answers as it says it does."""
 
-import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from graders.checking import Kind, check_grader
+from graders.checking import Kind, answer_of, check_grader, differences
+from graders.cli.main import main
 from graders.grader_file import read_grader_file
 from graders.languages import LANGUAGES
-from graders.reply.score import grade_of
-from graders.reply.verdict import is_passed, status_of
-from graders.trying import Answer, opened
-from sandbox.run import ImageGrader, RunRequest
+from graders.publishing.docker_program import BUILD_NETWORK
+from graders.trying import Answer, OpenGrader, opened
+from sandbox.run import ExitReason
 
 EXAMPLES = Path(__file__).parents[2] / "graders" / "examples"
 DECLARED = sorted(path.parent for path in EXAMPLES.glob("*/grader.yaml"))
@@ -51,13 +52,13 @@ QUEENS = EXAMPLES / "eight-queens"
 
 @pytest.fixture(scope="module")
 def queens_image(engine):
-    """The id of the tier-2 example's image, built from the sources here."""
-    tag = "xqueue/example-eight-queens:test"
-    command = ["docker", "build", "--network", "none", "--tag", tag, QUEENS]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    yield engine.images.get(tag).id
-    engine.images.remove(tag, force=True)
+    """The id of the tier-2 example's image, built as authors are told to."""
+    words = ["build", str(QUEENS), "--quiet"]
+    done = CliRunner().invoke(main, words, env={BUILD_NETWORK: "none"})
+    assert done.exit_code == 0, done.output
+    image_id = done.stdout.strip()
+    yield image_id
+    engine.images.remove(image_id, force=True)
 
 
 @pytest.mark.parametrize(
@@ -66,20 +67,51 @@ def queens_image(engine):
 def test_the_example_that_is_an_image_grades_a_sample_as_declared(
     docker_backend, queens_image, sample
 ):
-    manifest = read_grader_file(QUEENS).manifest()
-    request = RunRequest(
-        run_id="test-queens",
-        grader=ImageGrader(image=queens_image),
-        job={"response": (QUEENS / sample.path).read_text(), "payload": "", "files": {}},
-        limits=manifest.limits,
-        tests=manifest.tests,
-    )
-    result = docker_backend.run(request)
-    failed = {report.test_id for report in result.reports if not is_passed(report)}
-    statuses = {report.test_id: status_of(report) for report in result.reports}
-    assert grade_of(result).fraction == pytest.approx(sample.score, abs=0.005), result
-    assert sample.fails is None or failed == set(sample.fails)
-    assert statuses | sample.statuses == statuses
+    manifest = replace(read_grader_file(QUEENS).manifest(), image=queens_image)
+    grader = OpenGrader(manifest=manifest, directory=QUEENS, backend=docker_backend)
+    result = grader.grade(answer_of(sample, QUEENS))
+    assert list(differences(sample, result)) == []
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("char table[4182000] = {1};\n", "too large when it is compiled"),
+        ("//" + "x" * 6_000_000, "too long"),
+    ],
+    ids=["program", "code"],
+)
+def test_an_image_whose_learners_program_is_too_large_fails_the_learner_alone(
+    docker_backend, queens_image, more, words
+):
+    manifest = replace(read_grader_file(QUEENS).manifest(), image=queens_image)
+    grader = OpenGrader(manifest=manifest, directory=QUEENS, backend=docker_backend)
+    text = (QUEENS / "samples" / "correct.c").read_text() + more
+    result = grader.grade(Answer(response=text))
+    assert result.reason is ExitReason.COMPLETED, result
+    assert {(report.score, report.status) for report in result.reports} == {(0, "error")}
+    assert words in result.reports[0].output
+
+
+ACCOUNTS = EXAMPLES / "bank-account"
+CLASSES = {
+    "nested": """
+    private static class Cents { int n = 1; }
+    private final Cents cents = new Cents();
+    private final Runnable none = new Runnable() { public void run() { } };
+    private final int of = switch (Thread.State.NEW) { case NEW -> 1; default -> 2; };
+}
+""",
+    "hundreds": "}\n" + "\n".join(f"class K{number} {{ }}" for number in range(300)),
+}
+
+
+@pytest.mark.parametrize("more", CLASSES.values(), ids=CLASSES)
+def test_a_java_program_may_have_classes_of_any_kind_and_number(docker_backend, more):
+    text = (ACCOUNTS / "samples" / "correct.java").read_text().rstrip()
+    with opened(ACCOUNTS, docker_backend) as grader:
+        result = grader.grade(Answer(response=text.removesuffix("}") + more))
+    assert {report.status for report in result.reports} == {"passed"}, result.reports[0].output
 
 
 def test_every_language_has_an_example():

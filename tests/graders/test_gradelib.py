@@ -219,3 +219,82 @@ def test_no_forgery_gets_a_point_or_breaks_the_grader(backend, old, code):
         "grader.add_test(InvokeStudentFunctionTest('square', [4]))\n"
     )
     assert set(scores(graded(backend, old(grader), code)).values()) == {0}
+
+
+NUMBERS = """
+from gradelib import *
+grader = Grader()
+class Tests(object):
+    def test_g(self, module): print(module.g(3))
+    def compare_results(self, expected, actual): return abs(float(expected) - float(actual)) < 1e-6
+grader.add_tests_from_class(Tests)
+"""
+DOUBLE = "def g(x): return 2 * x\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "score", "status"),
+    [
+        ("def g(x): return x + x", 1, "passed"),
+        ("def g(x): return 'six'", 0, "failed"),
+        ("def g(x): return None", 0, "failed"),
+        ("def g(x): 1 / 0", 0, "error"),
+    ],
+)
+def test_output_that_a_comparison_can_not_read_is_wrong(
+    bubblewrap_backend, old, code, score, status
+):
+    reports = graded(bubblewrap_backend, old(NUMBERS, DOUBLE), code)
+    assert (scores(reports), statuses(reports)) == ({"t1": score}, {"t1": status})
+    assert ("could not be compared" in reports["t1"].output) is (score == 0)
+
+
+def test_a_comparison_that_can_not_read_the_staffs_answer_is_the_graders_fault(
+    bubblewrap_backend, old
+):
+    result = grade(bubblewrap_backend, old(NUMBERS, "def g(x): return 'six'\n"), DOUBLE)
+    assert result.reason is ExitReason.GRADER_FAILED
+    assert "could not convert string to float" in result.detail
+
+
+@pytest.mark.parametrize("add", ["add_input_check", "add_preprocessor"])
+def test_code_that_a_check_of_the_authors_can_not_read_is_wrong(bubblewrap_backend, old, add):
+    read = {
+        "add_input_check": "ast.parse(code) and None",
+        "add_preprocessor": "ast.parse(code) and code",
+    }
+    grader = f"import ast\n{NUMBERS}\ngrader.{add}(lambda code: {read[add]})\n"
+    directory = old(grader, DOUBLE)
+    assert scores(graded(bubblewrap_backend, directory, DOUBLE)) == {"t1": 1}
+    reports = graded(bubblewrap_backend, directory, "def g(x")
+    assert statuses(reports) == {"t1": "failed"}
+    assert "could not be examined" in reports["t1"].output
+
+
+def test_a_check_that_can_not_read_the_staffs_answer_is_the_graders_fault(bubblewrap_backend, old):
+    grader = f"{NUMBERS}\ngrader.add_input_check(lambda code: 1 / 0)\n"
+    result = grade(bubblewrap_backend, old(grader, DOUBLE), DOUBLE)
+    assert result.reason is ExitReason.GRADER_FAILED
+    assert "division by zero" in result.detail
+
+
+@pytest.mark.parametrize("text", ["a;" * 500_000, "(" * 1_000_000], ids=["names", "brackets"])
+def test_code_that_nobody_typed_is_told_to_be_too_long(bubblewrap_backend, old, text):
+    grader = f"{NUMBERS}\ngrader.add_input_check(prohibited_keyword('while'))\n"
+    reports = graded(bubblewrap_backend, old(grader, DOUBLE), f"{DOUBLE}{text}\n")
+    assert statuses(reports) == {"t1": "error"}
+    assert "too long to be graded: at most 100 KB" in reports["t1"].output
+
+
+@pytest.mark.parametrize("text", ["a;" * 51_000, "(" * 102_000], ids=["names", "brackets"])
+def test_the_longest_code_is_examined_within_the_graders_memory(bubblewrap_backend, old, text):
+    checks = "".join(f"grader.add_input_check(prohibited_keyword('w{n}'))\n" for n in range(30))
+    code = f"{DOUBLE}{text}\n"
+    assert scores(graded(bubblewrap_backend, old(NUMBERS + checks, DOUBLE), code)) == {"t1": 0}
+
+
+def test_uploads_that_do_not_fit_are_told_to_the_learner(bubblewrap_backend, grader_at):
+    yaml = YAML + "uploads: [data.csv]\n"
+    directory = grader_at({"grader.yaml": yaml, "grader.py": NUMBERS, "answer.py": DOUBLE})
+    reports = graded(bubblewrap_backend, directory, DOUBLE, files={"data.csv": b"x" * 6_000_000})
+    assert "too large" in reports["t1"].output

@@ -95,3 +95,21 @@ def test_messages_of_the_author_are_used(lib):
 
 def test_numbers_are_rounded_for_printing(lib):
     assert lib.round_float_writer(2)(3.14159) == "3.14"
+
+
+def test_a_text_is_taken_apart_once_for_all_checks(lib, monkeypatch):
+    checks = importlib.import_module("gradelib_checks")
+    taken_apart = []
+    generate = checks.tokenize.generate_tokens
+
+    def counted(readline):
+        taken_apart.append(1)
+        return generate(readline)
+
+    monkeypatch.setattr(checks.tokenize, "generate_tokens", counted)
+    code = CODE + "# read by nobody before\n"
+    for word in ("for", "while", "class", "print"):
+        lib.required_keyword(word)(code)
+        lib.token_occurs(word, at_least=1)(code)
+    lib.count_non_comment_lines(at_least=3)(code)
+    assert len(taken_apart) == 1

@@ -125,6 +125,25 @@ def a(t):
     assert scores(graded(bubblewrap_backend, a_program(body), code)) == {"a": 1}
 
 
+def test_values_nested_too_deeply_are_a_failed_test_and_no_broken_grader(
+    bubblewrap_backend, a_program
+):
+    body = """
+@grader.test("a")
+def a(t):
+    answer = t.call("f")
+    t.check(answer.value == 1, expected=1, actual=answer.value)
+@grader.test("b")
+def b(t):
+    t.check(t.call("f", t.call("f").value).value == 1)
+"""
+    # As a program may that is not the driver.
+    code = "import os\nos.write(3, b'{\"value\":' + b'[' * 600 + b']' * 600 + b'}')\nos._exit(0)\n"
+    reports = graded(bubblewrap_backend, a_program(body), code)
+    assert scores(reports) == {"a": 0, "b": 0}
+    assert reports["a"].actual == "a value nested too deeply to be shown"
+
+
 def test_the_tests_can_be_listed_in_grader_yaml(bubblewrap_backend, a_program):
     yaml = YAML + "tests:\n  - {id: a, title: The first, points: 3, feedback: Hm.}\n"
     directory = a_program('@grader.test("a")\ndef a(t): t.check(t.submission)\n', yaml)

@@ -7,12 +7,12 @@ import pytest
 from graders.publishing.docker_program import BUILD_NETWORK, DockerProgram
 from graders.publishing.image_build import build_image
 from graders.shipping import library_files
-from sandbox.backends.docker import DockerBackend
+from sandbox.backends.docker import DockerBackend, DockerSettings
 from sandbox.backends.docker.image_walk import PRIVATE_LABEL
 from tests.docker.conftest import build_image as image_of_lines  # noqa: F401 - a fixture
-from tests.images.registry import Registry
+from tests.images.registry import OnLoopback, Registry
 from tests.kit.written import write_files
-from tests.support.sandboxes import docker_backend, engine  # noqa: F401 - fixtures
+from tests.support.sandboxes import docker_backend, engine_with  # noqa: F401 - a fixture
 
 GRADER_YAML = """
 name: sums
@@ -46,6 +46,12 @@ FILES = {
 RIGHT = {"response": "echo 5", "payload": "", "files": {}, "seed": 1}
 
 
+@pytest.fixture(scope="session")
+def engine():
+    with engine_with("c", "bash") as client:
+        yield client
+
+
 @pytest.fixture(autouse=True)
 def _builds_without_network(monkeypatch):
     monkeypatch.setenv(BUILD_NETWORK, "none")
@@ -66,7 +72,7 @@ def grader_at(tmp_path):
 
 
 @pytest.fixture
-def forget_image(engine):  # noqa: F811
+def forget_image(engine):
     """Removes an image with all its names, as a host that never had it; and all at the end."""
     made = []
 
@@ -83,7 +89,7 @@ def forget_image(engine):  # noqa: F811
 
 
 @pytest.fixture
-def open_grader(engine, grader_at):  # noqa: F811
+def open_grader(engine, grader_at):
     """A grader that learners could read, and whose image goes at the end."""
     yield grader_at({"grader.yaml": f"{GRADER_YAML}private: [/etc/passwd]\n"})
     label = f'{PRIVATE_LABEL}=["/etc/passwd"]'
@@ -92,7 +98,7 @@ def open_grader(engine, grader_at):  # noqa: F811
 
 
 @pytest.fixture
-def built(engine, forget_image):  # noqa: F811
+def built(engine, forget_image):
     """Builds a directory's image, removed at the end."""
 
     def build(directory):
@@ -104,9 +110,9 @@ def built(engine, forget_image):  # noqa: F811
 
 
 @pytest.fixture
-def new_host(engine):  # noqa: F811
+def new_host(engine):
     """A backend that has examined nothing yet."""
-    backend = DockerBackend(library=library_files())
+    backend = DockerBackend(DockerSettings(registries=OnLoopback()), library=library_files())
     yield backend
     backend.close()
 

@@ -94,3 +94,10 @@ class Registry:
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return probe.getsockname()[1]
+
+
+class OnLoopback:
+    """All registries of the tests: their ports are known when they have started."""
+
+    def __contains__(self, host: object) -> bool:
+        return str(host).startswith("127.0.0.1:")

@@ -19,6 +19,7 @@ from graders.publishing.image_check import examine
 from graders.trying import Answer, opened
 from sandbox.backends.docker.image_walk import PRIVATE_LABEL
 from tests.images.conftest import GRADER_YAML
+from tests.images.foreign import made_for_another_machine
 
 STATIC_GRADER = Path(__file__).parent / "static_grader"
 
@@ -128,6 +129,18 @@ def test_building_leaves_no_name_behind(grader_at, built, engine):
 def test_a_dockerfile_that_makes_no_grader_is_refused(grader_at, lines, refusal, engine):
     with pytest.raises(ImageRefused, match=refusal):
         build_image(grader_at({"Dockerfile": lines}), DockerProgram())
+
+
+def test_an_image_for_another_kind_of_machine_than_the_supervisors_is_refused(
+    grader_at, image_of_lines, forget_image, engine
+):
+    ours = image_of_lines("FROM scratch", "COPY x /x", files={"x": b"x"})
+    foreign = made_for_another_machine(engine, ours.id)
+    forget_image(foreign, later=True)
+    directory = grader_at({"Dockerfile": f"FROM {foreign}\n"})
+    with pytest.raises(ImageRefused, match=r"an image for linux/s390x.*for linux/a[mr]") as refused:
+        build_image(directory, DockerProgram())
+    assert "on a machine of that kind" in str(refused.value)
 
 
 def test_a_directory_without_a_dockerfile_needs_no_image(grader_at):

@@ -3,6 +3,7 @@
 import json
 import socket
 import subprocess
+from contextlib import closing
 
 import pytest
 from click.testing import CliRunner
@@ -14,8 +15,9 @@ from graders.cli.main import main
 from graders.errors import ImageRefused
 from graders.publishing.docker_program import DockerProgram
 from graders.publishing.registry import push_image
+from sandbox.backends.docker import DockerBackend, DockerSettings
 from sandbox.backends.docker.pulling import ImagePuller
-from sandbox.errors import GraderNotUsable, SandboxUnavailable
+from sandbox.errors import GraderNotUsable, HostCannot, SandboxUnavailable
 from sandbox.run import DeclaredTest, ImageGrader, Preparation, RunRequest
 from tests.images.conftest import RIGHT
 from tests.images.foreign import made_for_another_machine
@@ -157,6 +159,17 @@ def test_a_host_reads_with_its_own_credential(
     monkeypatch.setenv("DOCKER_CONFIG", str(config))
     make_ready(new_host, reference)
     assert points(new_host, reference) == [1]
+
+
+def test_a_host_knocks_at_no_registry_that_its_operator_has_not_named(engine):
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        address = f"127.0.0.1:{door.getsockname()[1]}"
+        backend = DockerBackend(DockerSettings(registries={"127.0.0.1:1", "docker.io"}))
+        with closing(backend), pytest.raises(HostCannot, match=f"--registry {address}"):
+            make_ready(backend, f"{address}/a/b@sha256:{'0' * 64}")
+        door.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            door.accept()
 
 
 def test_an_unreadable_credential_is_named_without_being_shown(new_host, tmp_path, monkeypatch):

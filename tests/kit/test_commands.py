@@ -4,11 +4,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
 from graders import local_sandbox
+from graders.cli import options
 from graders.cli.main import VERBS, main
 from graders.templating import languages
 from tests.kit.written import SQUARE
@@ -285,14 +287,67 @@ def test_docker_comes_first_then_bubblewrap_then_a_sentence(monkeypatch):
     found = local_sandbox.open_local_sandbox()
     assert (found.name, "Docker does not answer" in found.why) == ("bubblewrap", True)
     monkeypatch.setattr("shutil.which", lambda name: None)
-    with pytest.raises(local_sandbox.NoSandbox, match="--server"):
+    with pytest.raises(local_sandbox.NoSandbox, match="--server URL --queue QUEUE"):
         local_sandbox.open_local_sandbox()
     with pytest.raises(local_sandbox.NoSandbox, match="needs Linux"):
         local_sandbox.open_local_sandbox("bubblewrap")
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr("sys.platform", "darwin")
-    with pytest.raises(local_sandbox.NoSandbox, match="--server"):
+    with pytest.raises(local_sandbox.NoSandbox, match="--server URL --queue QUEUE"):
         local_sandbox.open_local_sandbox()
+
+
+def test_a_docker_without_the_languages_image_is_passed_over_or_explained(monkeypatch):
+    monkeypatch.setattr(local_sandbox, "docker_answers", lambda: True)
+    monkeypatch.setattr(local_sandbox, "missing_image", lambda base: f"some/{base}:local")
+    monkeypatch.setattr(local_sandbox, "_open", lambda name: name)
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    found = local_sandbox.open_local_sandbox(base="java")
+    assert found.name == "bubblewrap"
+    assert found.why.endswith("Docker does not have some/java:local")
+    with pytest.raises(local_sandbox.NoSandbox, match=r"docker load.*build\.sh.*--queue QUEUE"):
+        local_sandbox.open_local_sandbox("docker", base="java")
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(local_sandbox.NoSandbox, match="some/java:local"):
+        local_sandbox.open_local_sandbox(base="java")
+
+
+def test_an_engine_is_asked_for_the_image_of_a_language(engine):
+    assert local_sandbox.missing_image("python") is None
+    assert local_sandbox.missing_image("nolanguage") == "xqueue/grader-nolanguage:local"
+    assert local_sandbox.missing_image(None) is None
+
+
+def test_a_grader_with_an_image_of_its_own_needs_none_of_ours(grader_at):
+    assert local_sandbox.base_of(grader_at(SQUARE)) == "python"
+    files = {"grader.yaml": "name: x\nlanguage: c\ntests:\n  - {id: a}\n", "Dockerfile": "FROM x\n"}
+    assert local_sandbox.base_of(grader_at(files)) is None
+
+
+@pytest.fixture
+def storing_server(monkeypatch):
+    """Takes bundles and keeps versions back."""
+
+    def request(method, path, *, json):
+        return {"version": 7, "active": json["activate"], "default": True}
+
+    client = SimpleNamespace(request=request, store_bundle=lambda bundle: None)
+    monkeypatch.setattr(options, "open_server", lambda *_: client)
+
+
+def test_a_version_that_is_kept_back_is_put_to_use_by_the_command_that_is_printed(
+    storing_server, square, tmp_path, monkeypatch
+):
+    monkeypatch.delenv("GRADERS_SERVER", raising=False)
+    words = ["publish", square, "--queue", "my queue", "--keep-back"]
+    said = run(*words).stderr
+    assert "`graders rollback square 7 --queue 'my queue'` puts it to use" in said
+    token = tmp_path / "token"
+    token.write_text("secret")
+    said = run(*words, "--server", "https://x.example", "--token-file", token).stderr
+    assert f"--queue 'my queue' --server https://x.example --token-file {token}`" in said
+    monkeypatch.setenv("GRADERS_SERVER", "https://x.example")
+    assert "--server" not in run(*words).stderr
 
 
 def test_a_docker_that_is_not_there_does_not_answer(monkeypatch, tmp_path):

@@ -5,8 +5,7 @@ import math
 import pytest
 
 from graders.errors import ManifestInvalid
-from graders.grader_file import read_grader_file
-from graders.manifest import load_manifest
+from graders.grader_file import load_manifest, read_grader_file
 from sandbox.run import Isolation
 from tests.kit.written import SQUARE, write_files
 
@@ -236,6 +235,18 @@ MISTAKES = [
     (HEAD + "tests:\n  - {call: f, returns: 1, raises: E}\n", 4, "either", ""),
     (HEAD + "tests:\n  - {call: f, returns: !python f(1)}\n", 4, "as Python writes it", ""),
     (HEAD + "tests:\n  - {call: f, returns: !set 1}\n", 4, "`!set`", ""),
+    (HEAD + "tests:\n  - {stdout: 5, tolerance: 1}\n", 4, "less than 1", "{absolute: 1}"),
+    (HEAD + "tests:\n  - {stdout: 5, tolerance: -1}\n", 4, "at least 0", ""),
+    (HEAD + "tests:\n  - {stdout: 5, tolerance: {relative: 1}}\n", 4, "`relative`", ""),
+    (HEAD + "tests:\n  - {stdout: 5, tolerance: {abs: 1}}\n", 4, "`abs`", "absolute"),
+    (HEAD + "tests:\n  - {stdout: 5, tolerance: {}}\n", 4, "neither", ""),
+    (HEAD + "tests:\n  - {call: f, returns: 5, tolerance: 2}\n", 4, "less than 1", "absolute: 2"),
+    (
+        "name: x\nlanguage: java\nrun: java -Xmx99m Main\ntests:\n  - {stdout: a}\n",
+        3,
+        "without the classes",
+        "-cp program.jar:.",
+    ),
     (HEAD + "tests:\n  - {stdout: a, checker: c.txt}\n", 4, "no file", ""),
     (HEAD + "tests:\n  - {stdout: a, limits: {total_s: 3}}\n", 4, "`total_s`", "top"),
     (HEAD + "tests:\n  - {stdout: a, limits: {time_s: 99}}\n", 4, "whole grading 30 s", "total_s"),
@@ -302,6 +313,29 @@ def test_a_file_that_is_not_utf_8_says_the_line(grader_at, content):
     (mistake,) = mistakes_of(grader_at({"grader.yaml": content}))
     assert mistake.where == "grader.yaml:1"
     assert "UTF-8" in mistake.problem
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("1e-9", 1e-9),
+        ("0", 0),
+        ("{absolute: 5}", {"absolute": 5}),
+        ("{relative: 0.01, absolute: 5}", {"relative": 0.01, "absolute": 5}),
+    ],
+)
+def test_a_tolerance_is_a_number_or_says_which(grader_at, written, read):
+    text = HEAD + f"tests:\n  - {{stdout: 5, tolerance: {written}}}\n"
+    (test,) = read_grader_file(grader_at(text)).tests
+    assert test.work["tolerance"] == read
+
+
+@pytest.mark.parametrize(
+    "more", ["run: java -cp program.jar:. Start\n", "compile: javac Main.java\nrun: java Main\n"]
+)
+def test_java_may_be_started_otherwise(grader_at, more):
+    text = f"name: x\nlanguage: java\nsubmission: Main.java\n{more}tests:\n  - {{stdout: a}}\n"
+    assert read_grader_file(grader_at(text)).run[0] == "java"
 
 
 def test_a_missing_file_says_how_to_begin_one(tmp_path):

@@ -11,9 +11,9 @@ import pytest
 import graders
 from graders.cli.main import VERBS, main
 from graders.grader_file import TOP_KEYS, read_grader_file
+from graders.grader_keys import ALL_KEYS, COMMON_KEYS, IGNORABLE
 from graders.grader_limits import LIMIT_KEYS
 from graders.grader_sample import SAMPLE_KEYS
-from graders.grader_test import ALL_KEYS, COMMON_KEYS, IGNORABLE
 from graders.library.calling import Answer
 from graders.library.checking import CheckedAnswer
 from graders.library.grader import ProgramAnswer, TestRun

@@ -1,6 +1,7 @@
 """What the kit says to a server, and what it makes of the answers (docs/reference/api.md)."""
 
 import json
+import socket
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
@@ -10,7 +11,7 @@ from click.testing import CliRunner
 from graders.bundle import digest_of, pack
 from graders.cli.main import main
 from graders.errors import ServerRefused
-from graders.server_client import ServerClient, read_token
+from graders.server_client import LONGEST_PAUSE_S, PAUSE_S, ServerClient, read_token
 from graders.trying import Answer
 from tests.kit.written import SQUARE
 
@@ -58,11 +59,13 @@ class Server:
             def handle_any(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 outer.asked.append((self.command, self.path, dict(self.headers), body))
-                status, content = outer.answers.pop(0)
+                status, content, *headers = outer.answers.pop(0)
                 data = content if isinstance(content, bytes) else json.dumps(content).encode()
                 self.send_response(status)
                 if status == 302:
                     self.send_header("Location", "http://127.0.0.1:1/stolen")
+                for header in headers:
+                    self.send_header(*header)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
@@ -91,8 +94,14 @@ def server():
 
 
 @pytest.fixture
-def client(server):
-    return ServerClient(server.url, "xqt_secret")
+def pauses():
+    """How long the client wanted to wait; it does not."""
+    return []
+
+
+@pytest.fixture
+def client(server, pauses):
+    return ServerClient(server.url, "xqt_secret", sleep=pauses.append)
 
 
 @pytest.fixture
@@ -150,6 +159,22 @@ def test_a_refusal_is_told_in_the_servers_words(server, client, bundle, answer, 
         client.store_bundle(bundle)
 
 
+def test_a_reason_is_not_told_twice(server, client, bundle):
+    reason = {"where": "limits.pids", "problem": "is 99"}
+    server.answers = [(422, {"detail": "limits.pids: is 99", "errors": [reason]})]
+    with pytest.raises(ServerRefused) as refused:
+        client.store_bundle(bundle)
+    assert str(refused.value).count("is 99") == 1
+
+
+def test_a_server_that_is_not_there_is_named_without_our_libraries(bundle):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    with pytest.raises(ServerRefused, match=f"{url} cannot be reached: .*refused") as refused:
+        ServerClient(url, "xqt_secret").store_bundle(bundle)
+    assert "HTTPConnectionPool" not in str(refused.value)
+
+
 def test_a_token_does_not_follow_a_redirect(server, client, bundle):
     server.answers = [(302, {})]
     with pytest.raises(ServerRefused, match="302"):
@@ -157,9 +182,43 @@ def test_a_token_does_not_follow_a_redirect(server, client, bundle):
     assert len(server.asked) == 1
 
 
-def test_a_trial_that_nobody_grades_is_given_up(server, bundle):
+def test_a_server_that_answers_at_once_is_not_asked_without_a_pause(server, client, bundle, pauses):
+    running = (200, {"id": 5, "state": "running"})
+    server.answers = [STORED, QUEUED, running, running, running, (200, GRADED)]
+    client.try_answer("q", bundle, bundle.manifest, Answer(response=""))
+    assert pauses == [PAUSE_S] * 3
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "pause_s"),
+    [
+        ([("Retry-After", "7")], 7),
+        ([("Retry-After", "0")], PAUSE_S),
+        ([("Retry-After", "86400")], LONGEST_PAUSE_S),
+        ([("Retry-After", "Fri, 31 Dec 2027 23:59:59 GMT")], PAUSE_S),
+        ([], PAUSE_S),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_server_is_asked_again_when_it_wishes(
+    server, client, bundle, pauses, status, retry_after, pause_s
+):
+    busy = (status, {"detail": "not now"}, *retry_after)
+    server.answers = [STORED, QUEUED, busy, (200, GRADED)]
+    assert client.try_answer("q", bundle, bundle.manifest, Answer(response="")) == GRADED
+    assert pauses == [pause_s]
+
+
+def test_a_busy_server_is_not_given_a_trial_twice(server, client, bundle, pauses):
+    server.answers = [STORED, (429, {"detail": "3 trials wait or run"}, ("Retry-After", "5"))]
+    with pytest.raises(ServerRefused, match="3 trials wait or run"):
+        client.try_answer("q", bundle, bundle.manifest, Answer(response=""))
+    assert pauses == []
+
+
+def test_a_trial_that_nobody_grades_is_given_up(server, bundle, pauses):
     times = iter(range(0, 10_000, 250))
-    client = ServerClient(server.url, "t", clock=lambda: next(times))
+    client = ServerClient(server.url, "t", clock=lambda: next(times), sleep=pauses.append)
     server.answers = [STORED, QUEUED, *[(200, {"id": 5, "state": "queued"})] * 5]
     with pytest.raises(ServerRefused, match="does a worker serve the queue"):
         client.try_answer("q", bundle, bundle.manifest, Answer(response=""))

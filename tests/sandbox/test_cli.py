@@ -41,12 +41,28 @@ def test_passing_cases_end_with_0_and_a_report(request, tmp_path, name):
     assert datetime.fromisoformat(content["made_at"]).tzinfo is not None
 
 
-def test_a_docker_report_names_engine_runtime_and_image(docker_backend, tmp_path):
+@pytest.mark.parametrize(
+    ("asked", "row", "runtime", "image"),
+    [
+        ([], "docker/runc split-uid", "runc", "xqueue/grader-base:local"),
+        (["--isolation", "box"], "docker/runc box", "runc", "xqueue/box-python:local"),
+        (
+            ["--isolation", "split-container", "--runtime", "runsc"],
+            "docker/runsc split-container",
+            "runsc",
+            "xqueue/grader-base:local",
+        ),
+    ],
+)
+def test_a_docker_report_names_engine_runtime_and_image(
+    docker_backend, tmp_path, asked, row, runtime, image
+):
     report = tmp_path / "report.json"
-    assert check("--backend", "docker", "--suite", "canary", "--report", str(report)).exit_code == 0
+    done = check(*("--backend", "docker", "--suite", "canary", "--report", str(report)), *asked)
+    assert done.exit_code == 0, done.output
     content = json.loads(report.read_text())
-    assert content["engine"] == "docker/runc split-uid"
-    assert content["host"]["runtime"] == "runc"
+    assert content["engine"] == row
+    assert (content["host"]["runtime"], content["host"]["image"]) == (runtime, image)
     assert content["host"]["image_id"].startswith("sha256:")
 
 
@@ -77,6 +93,7 @@ def test_what_is_left_behind_ends_with_1(bubblewrap_backend, tmp_path, monkeypat
         ("--backend", "bubblewrap", "--isolation", "split-uid"),
         ("--backend", "docker", "--runtime", "runsc"),
         ("--backend", "docker", "--isolation", "none"),
+        ("--backend", "docker", "--isolation", "box", "--image", "other"),
         ("--backend", "docker", "--case", "no-such-case"),
         ("--backend", "docker", "--suite", "polite"),
     ],

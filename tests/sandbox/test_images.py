@@ -5,6 +5,7 @@ from pathlib import Path
 
 from graders.languages import LANGUAGES, image_of
 from sandbox.backends.docker import GRADER_BASE_IMAGE
+from tests.support.sandboxes import need_images
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "docker"
 
@@ -24,6 +25,7 @@ def test_the_default_image_is_the_one_that_is_built():
 
 
 def test_the_images_of_the_languages_are_the_ones_that_are_built(engine):
+    need_images(*LANGUAGES)
     prefix = image_names()["XQUEUE_GRADER_PREFIX"]
     assert [image_of(name) for name in LANGUAGES] == [
         f"{prefix}-{name}:local" for name in LANGUAGES
@@ -32,6 +34,7 @@ def test_the_images_of_the_languages_are_the_ones_that_are_built(engine):
 
 
 def test_building_again_changes_nothing(engine):
+    need_images()
     before = {name: engine.images.get(image_of(name)).id for name in LANGUAGES}
     said = run_build().stdout.splitlines()
     assert said
@@ -40,6 +43,7 @@ def test_building_again_changes_nothing(engine):
 
 
 def test_one_language_can_be_asked_for(engine):
+    need_images("sql")
     said = run_build("sql").stdout.split()
     assert image_of("sql") in said
     assert image_of("java") not in said

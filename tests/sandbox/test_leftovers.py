@@ -12,7 +12,6 @@ import pytest
 
 from sandbox import owner
 from sandbox.backends.bubblewrap import BubblewrapBackend
-from sandbox.backends.docker import LABEL
 from sandbox.cgroups import find_parents, leftover_groups, make_group
 from sandbox.probe.script import (
     DONE,
@@ -24,7 +23,7 @@ from sandbox.probe.script import (
     run_step,
 )
 from sandbox.run import ExitReason, Limits
-from sandbox.uids import HIGH_RANGE
+from tests.support.traces import learner_processes, traces
 
 TOP = Path(__file__).parents[2]
 LEAVES_MUCH = """
@@ -92,20 +91,6 @@ print(ran(result.reports[0]).stdout)
 """
 
 
-def learner_processes():
-    """Processes of uids that only our boxes and containers use."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            status = (folder / "status").read_text()
-        except OSError:
-            continue
-        uid = int(status.split("Uid:")[1].split()[0])
-        if uid in HIGH_RANGE and "State:\tZ" not in status:
-            found.append(int(folder.name))
-    return found
-
-
 def wait_until(condition, patience_s=15.0):
     until = time.monotonic() + patience_s
     while not condition():
@@ -114,14 +99,11 @@ def wait_until(condition, patience_s=15.0):
 
 
 def test_no_process_container_volume_or_cgroup_is_left(backend, engine):
-    volumes = {volume.id for volume in engine.volumes.list()}
+    before = traces(engine)
     result = backend.run(probe_request(one_run(), LEAVES_MUCH))
     assert result.reason is ExitReason.COMPLETED
     backend.settle()
-    assert learner_processes() == []
-    assert engine.containers.list(all=True, filters={"label": LABEL}) == []
-    assert {volume.id for volume in engine.volumes.list()} == volumes
-    assert leftover_groups(find_parents()) == {}
+    assert traces(engine) - before == set()
 
 
 def second_program_after(backend, first, second):
@@ -174,19 +156,20 @@ def test_runs_at_the_same_time_do_not_disturb_each_other(backend):
 @pytest.mark.parametrize("name", ["docker", "bubblewrap"])
 def test_what_a_killed_worker_left_is_reaped(request, name, engine):
     backend = request.getfixturevalue(f"{name}_backend")
+    before = traces(engine)
     worker = subprocess.Popen(
         [sys.executable, "-c", KILLED_WORKER, str(TOP), name], stdout=subprocess.PIPE
     )
     with worker:
         assert worker.stdout is not None
         assert worker.stdout.readline() == b"running\n"
-        wait_until(lambda: learner_processes() != [])
+        wait_until(lambda: learner_processes() - before)
         assert backend.reap() == 0, "a run in progress is no leftover"
         worker.send_signal(signal.SIGKILL)
-    wait_until(lambda: learner_processes() == [])
+    wait_until(lambda: not learner_processes() - before)
     assert backend.reap() > 0
     assert backend.reap() == 0
-    assert engine.containers.list(all=True, filters={"label": LABEL}) == []
+    assert traces(engine) - before == set()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="makes control groups")

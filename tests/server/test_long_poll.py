@@ -8,9 +8,10 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
+from gunicorn.config import Config
 from sqlalchemy import event, text
 
 from tests.server.builders import QUEUE, Desk, add_queue
@@ -254,3 +255,12 @@ def test_sigterm_sends_waiting_graders_home(server: Server, pool: ThreadPoolExec
     wait_until_waiting(server.services.waiting, 1)
     worker.handle_exit(signal.SIGTERM, None)
     assert waiter.result(timeout=15) == EMPTY
+
+
+def test_a_worker_that_is_told_to_stop_while_it_starts_stops() -> None:
+    """It has no application yet; an exception in the signal's handler would be its last word."""
+    worker = Worker(0, 1, [], None, 30, Config(), None)
+    with closing(worker.tmp), closing(worker.method_queue):
+        worker.method_queue.init()  # as gunicorn does before it listens to signals
+        worker.handle_exit(signal.SIGTERM, None)
+        assert not worker.alive

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import text
+from sqlalchemy.event import listen
 from sqlalchemy.exc import IntegrityError
 
 from tests.support import postgres
@@ -122,6 +126,34 @@ def test_several_hosts_may_migrate_at_the_same_time(empty_url: str) -> None:
     storage = open_storage(empty_url)
     assert migration.is_current(storage)
     storage.close()
+
+
+def test_all_revisions_are_one_transaction_so_that_no_other_host_comes_between_two(
+    empty: Storage,
+) -> None:
+    empty.engine.connect().close()
+    ends: list[str] = []
+    listen(empty.engine, "commit", lambda _: ends.append("commit"))
+    listen(empty.engine, "rollback", lambda _: ends.append("rollback"))
+    migration.upgrade(empty)
+    assert ends[0] == "commit"
+    assert "commit" not in ends[1:]
+    assert migration.is_current(empty)
+
+
+def test_a_database_that_another_host_is_just_making_is_waited_for(tmp_path: Path) -> None:
+    """Changing to the write-ahead log is refused at once while somebody writes."""
+    path = tmp_path / "new.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("CREATE TABLE theirs (x)")
+        with ThreadPoolExecutor(1) as pool, closing(open_storage(f"sqlite:///{path}")) as storage:
+            ours = pool.submit(migration.upgrade, storage)
+            with pytest.raises(TimeoutError):
+                ours.result(timeout=0.3)
+            other.execute("COMMIT")
+            ours.result()
+            assert migration.is_current(storage)
 
 
 def test_a_migration_leaves_no_settings_behind_on_its_connection(empty: Storage) -> None:

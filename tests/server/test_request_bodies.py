@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from urllib.parse import quote, urlencode
 
@@ -13,6 +14,7 @@ from urllib3 import encode_multipart_formdata
 
 from tests.server.builders import QUEUE, lms_body, lms_header
 from tests.server.web_client import Server, read_answer
+from xqueue_server.web.forms import SLACK, URLENCODED_GROWTH
 from xqueue_server.web.routes import ENDPOINTS
 
 LIMIT = 700_000
@@ -92,11 +94,43 @@ def test_a_broken_body_is_answered(server: Server, content_type: str, data: byte
         assert read_answer(response).code == 1
 
 
-def test_a_body_that_ends_early_is_answered(server: Server) -> None:
+@pytest.mark.parametrize("missing", [1, 20])
+def test_a_form_that_ends_early_is_not_taken_for_a_shorter_one(
+    server: Server, missing: int
+) -> None:
+    """Half of a learner's program must not be graded because the LMS was killed while it sent."""
+    whole = urlencode({"xqueue_header": lms_header(), "xqueue_body": lms_body()}).encode()
     response = server.lms.raw(
-        "POST", "/xqueue/submit/", data=b"xqueue_header=1", headers={"Content-Length": "5000"}
+        "POST",
+        "/xqueue/submit/",
+        input_stream=io.BytesIO(whole[:-missing]),
+        content_type=FORM,
+        environ_overrides={
+            "CONTENT_LENGTH": str(len(whole)),
+            "wsgi.input_terminated": True,  # as gunicorn says, always
+        },
     )
-    assert response.status_code == 200
+    answer = read_answer(response)
+    assert (answer.code, answer.content) == (1, "The request body can not be parsed")
+    assert server.desk.count("submissions") == 0
+
+
+def test_a_chunked_form_beyond_the_limit_is_refused_and_not_cut(server: Server) -> None:
+    """The framework stops reading at the limit and says nothing."""
+    padding = "&pad=" + "%20" * (LIMIT + 100_000)
+    fields = {"xqueue_header": lms_header(), "xqueue_body": lms_body()}
+    content = f"pad=&{urlencode(fields)}{padding}".encode()
+    assert len(content) > URLENCODED_GROWTH * LIMIT + SLACK
+    response = server.lms.raw(
+        "POST",
+        "/xqueue/submit/",
+        input_stream=io.BytesIO(content + b"&pad="),
+        content_type=FORM,
+        headers={"Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+    assert "too large" in read_answer(response).content
+    assert server.desk.count("submissions") == 0
 
 
 @pytest.mark.parametrize("path", ["//xqueue/submit/", "/xqueue//submit/", "/xqueue/submit//"])

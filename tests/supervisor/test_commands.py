@@ -67,6 +67,25 @@ xq done
     assert graded(supervise, script)[0]["output"] == "made\necho made"
 
 
+def test_a_collected_file_that_is_left_out_is_told(supervise):
+    script = r"""
+xq run --collect a=/scratch/a --collect 'b$1=/scratch/b' -- \
+   python3 -c 'open("a", "w").truncate(5 << 20); open("b$1", "w").write("B\n")' \
+   </dev/null 2> /scratch/err
+set -- ; for n in $(seq 101); do set -- "$@" --collect f$n; done
+xq run "$@" -- true </dev/null 2>> /scratch/err
+xq report --id t --score 0 --output "$(cat /scratch/b; ls /scratch; cat /scratch/err)"
+xq done
+"""
+    said = graded(supervise, script)[0]["output"].splitlines()
+    assert said[0] == "B"
+    assert "a" not in said
+    assert said[-2:] == [
+        "xq: not collected, all files together may have 4194304 bytes: a",
+        "xq: more files to collect than can be: f101",
+    ]
+
+
 def test_the_job_is_there_as_files_and_on_request(supervise):
     script = """
 xq report --id job --score 0 --output "$(xq job)"

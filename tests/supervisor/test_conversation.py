@@ -95,6 +95,7 @@ os.write(3, len(body).to_bytes(4, "big") + body)
         ([{"do": "run", "as": "t", "files": {"a\n": ""}}], "grader-broke-protocol", "plain"),
         ([{"do": "run", "as": "t", "collect": ["a/b"]}], "grader-broke-protocol", "plain"),
         ([{"do": "run", "as": "t", "env": {"1A": ""}}], "grader-broke-protocol", "env"),
+        ([{"do": "run", "as": "t", "env": {"A$1": ""}}], "grader-broke-protocol", "env"),
         ([{"do": "run", "as": "t", "wall_s": 0}], "grader-broke-protocol", "positive"),
         ([{"do": "run", "as": "t", "wall_s": True}], "grader-broke-protocol", "positive"),
         (

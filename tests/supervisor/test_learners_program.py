@@ -1,15 +1,38 @@
 """What the learner's program gets, and what is left of it."""
 
 import json
+import subprocess
 
 import pytest
 
-from tests.supervisor.harness import LEARNER_UID, b64, text
+from tests.supervisor.harness import LEARNER_UID, LIMITS, b64, text
 
 
 def answer(ran):
     assert (ran["reason"], ran["code"]) == ("exited", 0), (ran, text(ran["stderr"]))
     return json.loads(text(ran["stdout"]))
+
+
+@pytest.fixture
+def learner_in(follow, supervise):
+    """Runs some programs, in the one container or in a learner's own; gives the `ran` frames."""
+
+    def run(mode, *frames):
+        if mode == "--container":
+            steps = [{"do": "run", "as": f"t{n}", **frame} for n, frame in enumerate(frames)]
+            said = follow(*steps, {"do": "done"})
+            assert (said[-1]["how"], said[-1]["detail"]) == ("finished", ""), said[-1]
+            return [json.loads(frame["output"]) for frame in said if frame["type"] == "report"]
+        supervisor = supervise(mode)
+        supervisor.until("ready")
+        supervisor.send({"type": "start", "limits": LIMITS})
+        answers = []
+        for frame in frames:
+            supervisor.send({"type": "run", **frame})
+            answers += supervisor.until("ran")
+        return answers
+
+    return run
 
 
 LOOK_AT_OURSELVES = """
@@ -51,7 +74,7 @@ kinds = (r.RLIMIT_CPU, r.RLIMIT_FSIZE, r.RLIMIT_NOFILE, r.RLIMIT_CORE, r.RLIMIT_
 print(json.dumps([r.getrlimit(kind) for kind in kinds]))
 """
     (ran,) = run_learner(code, more=[{"cpu_s": 1.2, "memory_bytes": 64 << 20}])
-    wanted = [2, 8 << 20, 256, 0, 40, 0, 64 << 20]
+    wanted = [2, 8 << 20, 256, 1, 40, 0, 64 << 20]
     assert answer(ran) == [[value, value] for value in wanted]
 
 
@@ -90,11 +113,25 @@ print(json.dumps(found))
     assert answer(after) == 1
 
 
+TWO_BUSY_THREADS = """
+import hashlib, threading
+def work():
+    while True:
+        hashlib.sha256(bytes(1 << 20)).digest()
+threading.Thread(target=work).start()
+work()
+"""
+"""On two processors they have used up their limit in half the time."""
+
+
 @pytest.mark.parametrize(
     ("frame", "reason", "code"),
     [
         ({"argv": ["python3", "-c", "import time; time.sleep(60)"], "wall_s": 0.3}, "time", 137),
         ({"argv": ["python3", "-c", "while True: pass"], "cpu_s": 1, "wall_s": 4}, "time", 137),
+        ({"argv": ["python3", "-c", TWO_BUSY_THREADS], "cpu_s": 1, "wall_s": 4}, "time", 137),
+        ({"argv": ["/bin/sh", "-c", "sleep 1.1; kill -9 $$"], "cpu_s": 1}, "exited", 137),
+        ({"argv": ["/bin/sh", "-c", "exit 152"]}, "exited", 152),
         ({"argv": ["/bin/sh", "-c", "exit 7"]}, "exited", 7),
         ({"argv": ["/bin/sh", "-c", "kill -SEGV $$"]}, "exited", 139),
         ({"argv": ["yes"], "output_bytes": 1000}, "output", 137),
@@ -160,6 +197,98 @@ print(count)
 def test_nothing_it_started_outlives_it(run_learner):
     _, after = run_learner(LEAVE_PROCESSES, COUNT_OUR_PROCESSES)
     assert answer(after) == 1
+
+
+LEAVE_A_CHAIN = r"""
+#define _GNU_SOURCE
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+static char stacks[2][16384] __attribute__((aligned(16)));
+static int number;
+static int go_on(void *unused) {
+    for (;;) {
+        number++;
+        if (clone(go_on, stacks[number & 1] + 16384, CLONE_VM | CLONE_FS | CLONE_FILES, NULL) >= 0)
+            syscall(SYS_exit, 0);
+    }
+}
+int main(void) {
+    if (fork() == 0) { setsid(); close(0); close(1); close(2); go_on(NULL); }
+    usleep(20000);
+    return 0;
+}
+"""
+"""Whose every process is gone before a list of processes can be read to its end."""
+TAKE_LONG_TO_FREE = r"""
+#define _GNU_SOURCE
+#include <sys/mman.h>
+#include <unistd.h>
+int main(void) {
+    size_t size = 1900 * 4096, maps = 120;
+    int fd = memfd_create("x", 0);
+    if (fd < 0 || ftruncate(fd, size) < 0) return 1;
+    for (int i = 0; i < 29; i++) if (fork() <= 0) break;
+    char *all = mmap(0, size * maps, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    for (size_t map = 0; map < maps; map++)
+        mmap(all + size * map, size, map & 1 ? PROT_READ : PROT_READ | PROT_WRITE,
+             MAP_SHARED | MAP_FIXED | MAP_POPULATE, fd, 0);
+    for (;;) pause();
+}
+"""
+
+
+@pytest.fixture
+def compiled(tmp_path):
+    def build(source):
+        (tmp_path / "a.c").write_text(source)
+        command = ["gcc", "-static", "-w", "-s", "-o", tmp_path / "a", tmp_path / "a.c"]
+        subprocess.run(command, check=True, capture_output=True)
+        return {"program": b64((tmp_path / "a").read_bytes())}
+
+    return build
+
+
+@pytest.mark.parametrize("mode", ["--container", "--learner"])
+def test_a_chain_of_forks_does_not_outlive_its_program(learner_in, compiled, mode):
+    chain = {"argv": ["./program"], "files": compiled(LEAVE_A_CHAIN)}
+    look = {"argv": ["python3", "-I", "-S", "-c", COUNT_OUR_PROCESSES]}
+    count = 2 if mode == "--learner" else 1  # there the supervisor has the learner's uid as well
+    for ran in learner_in(mode, *(chain, look) * 5)[1::2]:
+        assert answer(ran) == count
+
+
+@pytest.mark.parametrize("mode", ["--container", "--learner"])
+def test_nobody_waits_for_what_the_kernel_has_to_free(learner_in, compiled, mode):
+    slow = {"argv": ["./program"], "files": compiled(TAKE_LONG_TO_FREE), "wall_s": 3}
+    look = {"argv": ["python3", "-I", "-S", "-c", COUNT_OUR_PROCESSES]}
+    ran, after = learner_in(mode, slow, look)
+    assert (ran["reason"], ran["code"]) == ("time", 137)
+    assert ran["wall_ms"] < 5000
+    assert answer(after) == (2 if mode == "--learner" else 1)
+
+
+def test_its_streams_can_be_opened_by_name(run_learner):
+    """Which is what /dev/stdin and the like are links to."""
+    code = """
+print(open('/proc/self/fd/0').read(2), end='', flush=True)
+open('/proc/self/fd/1', 'w').write('-out')
+open('/proc/self/fd/2', 'w').write('err')
+for number, mode in ((0, 'w'), (1, 'r'), (2, 'r')):
+    try:
+        open('/proc/self/fd/%d' % number, mode)
+        print(number)
+    except PermissionError:
+        pass
+"""
+    (ran,) = run_learner(code, more=[{"stdin": b64("input")}])
+    assert (text(ran["stdout"]), text(ran["stderr"])) == ("in-out", "err")
+
+
+def test_what_has_no_room_among_the_collected_is_named(run_learner):
+    code = "open('a', 'w').write('A'); open('b', 'wb').truncate(5 << 20); open('c$1', 'w')"
+    (ran,) = run_learner(code, more=[{"collect": ["a", "b", "c$1", "d"]}])
+    assert (ran["files"], ran["left_out"]) == ({"a": b64("A"), "c$1": ""}, ["b"])
 
 
 def test_a_fork_bomb_is_cleared_by_the_killer_that_was_there_before(run_learner):

@@ -34,6 +34,44 @@ print([name for name in sys.modules if name.startswith(('graders', 'sandbox'))])
 import threading, time
 threading.Thread(target=lambda: (time.sleep(.05), print('late'))).start()
 """,
+    "files left open": """
+import os, types
+kept = open('a', 'w')
+kept.write('kept')
+class Last:
+    def __del__(self):
+        print('last', os.path.exists('a'))
+last = Last()
+last.itself = last
+module = types.ModuleType('made')
+module.last = Last()
+import sys
+sys.modules['made'] = module
+module.itself = module
+def reader():
+    if os.fork() == 0:
+        return
+    os.wait()
+    print(open('b').read())
+    os._exit(0)
+reader()
+other = open('b', 'w')
+other.write('also kept')
+""",
+    "C's own output": """
+import ctypes
+ctypes.CDLL(None).printf(b'from C')
+""",
+    "daemon threads": """
+import threading, time
+threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+print('early')
+""",
+    "atexit that fails": "import atexit; atexit.register(int, 'x'); print('done')",
+    "stdout closed": "import sys; print('a'); sys.stdout.flush(); sys.stdout.close()",
+    "stdout full": "import os, sys; os.close(1); os.open('/dev/full', 1); print('a')",
+    "status": "raise SystemExit(-3)",
+    "status that is none": "raise SystemExit(1 << 40)",
     "main": "import __main__; print(__main__.__file__); print(hasattr(__main__, 'serve'))",
 }
 GRADER = """
@@ -93,6 +131,41 @@ grade_with(grade)
     frames = supervise(host_py=HOST_PY).grade({"grade.py": grader, "tests.txt": secret}, job=job)
     said = [frame["output"] for frame in frames if frame["type"] == "report"]
     assert said == ["False\n", "True\n"]  # the second has it from its stdin, to prove the looking
+
+
+def test_a_program_holds_nothing_of_the_programs_before(supervise):
+    """Not even of their arguments: a test's input may be one."""
+    look = r"""
+import sys
+sys.path.insert(0, '/box')
+import search
+print(search.found(b'XQ.SECRET.ARGUMEN[T]'))
+"""
+    search = """
+import re
+def found(pattern):
+    found = []
+    for line in open('/proc/self/maps'):
+        area, rights, *_ = line.split()
+        if 'r' in rights and '[v' not in line:
+            first, last = (int(end, 16) for end in area.split('-'))
+            with open('/proc/self/mem', 'rb') as memory:
+                memory.seek(first)
+                found += re.findall(pattern, memory.read(last - first))
+    return len(found) > 0
+"""
+    grader = f"""
+from graders.library.session import grade_with
+FILES = {{"look.py": {look.encode()!r}, "search.py": {search.encode()!r}}}
+def grade(session):
+    for words in (["XQ-SECRET-ARGUMENT"], ["other"], ["other"]):
+        ran = session.run(["python3", "-I", "look.py", *words], zygote=True, files=FILES)
+        session.report("t", score=0, output=ran.stdout.decode() + ran.stderr.decode())
+grade_with(grade)
+"""
+    frames = supervise(host_py=HOST_PY).grade({"grade.py": grader})
+    said = [frame["output"] for frame in frames if frame["type"] == "report"]
+    assert said == ["True\n", "False\n", "False\n"]
 
 
 def test_a_grader_is_forked_and_becomes_its_own_uid(supervise):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import docker
@@ -15,7 +16,6 @@ import pytest
 
 from graders.shipping import library_files
 from sandbox.backend import SandboxBackend
-from sandbox.backends.docker import GRADER_BASE_IMAGE
 from sandbox.factory import BackendName, open_backend
 from sandbox.hostile.case import Engine
 from sandbox.probe.aimed import AimedBackend
@@ -33,21 +33,37 @@ ENGINES = {
 """Name in tests -> row of the hostile suite's table, backend, isolation, runtime."""
 DEFAULTS = ("docker", "bubblewrap")
 """What the backends do when nothing else is asked for."""
+_asked_for: dict[tuple[str, ...], str] = {}
+"""Images -> why they could not be built, empty when they are there."""
 
 
-@pytest.fixture(scope="session")
-def engine() -> Iterator[docker.DockerClient]:
-    """A client of a reachable Docker Engine that has our images, built when they are not."""
+def need_images(*names: str) -> None:
+    """The images of those names (see build.sh), or all; built when they are not."""
+    if names not in _asked_for:
+        built = subprocess.run([BUILD, *names], capture_output=True, text=True, check=False)
+        _asked_for[names] = "" if built.returncode == 0 else built.stderr.strip()[-300:] or "failed"
+    if _asked_for[names]:
+        missing_service(f"the images {' '.join(names)} ({_asked_for[names]})")
+
+
+@contextmanager
+def engine_with(*images: str) -> Iterator[docker.DockerClient]:
+    """A client of a reachable Docker Engine that has those of our images."""
     try:
         client = docker.from_env(timeout=20)
         client.ping()
     except docker.errors.DockerException:
         missing_service("a Docker Engine")
-    built = subprocess.run([BUILD], capture_output=True, text=True, check=False)
-    if built.returncode != 0:
-        missing_service(f"the image {GRADER_BASE_IMAGE} ({built.stderr.strip()[-300:]})")
+    need_images(*images)
     yield client
     client.close()
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    """With the image for Python graders; tests of other languages and of slots need more."""
+    with engine_with("functions") as client:
+        yield client
 
 
 @pytest.fixture(scope="session")
@@ -74,6 +90,8 @@ def backend_of(request: pytest.FixtureRequest, name: str) -> tuple[SandboxBacken
         client: docker.DockerClient = request.getfixturevalue("engine")
         if runtime not in client.info()["Runtimes"]:
             missing_service(f"the container runtime {runtime}")
+    if isolation is Isolation.BOX:
+        need_images("box-python")
     if isolation is None and runtime is None:
         return opened, row
     return AimedBackend(opened, isolation=isolation, runtime=runtime), row

@@ -75,7 +75,7 @@ def new_sandboxd(socket_path: Path) -> Iterator[Callable[..., SimpleNamespace]]:
         def stop() -> bool:
             if not daemon.stopping.is_set():
                 daemon.stopping.set()
-            thread.join(10)
+            thread.join(60)
             return outcome[0]
 
         started.append(stop)

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -23,8 +24,10 @@ from grader_worker.assignment import Assignment
 from grader_worker.server_account import ServerAccount
 from sandbox.backend import BackendDescription, BackendHealth, SandboxBackend
 from sandbox.run import ExitReason, ImageGrader, RunRequest, RunResult, TestReport
+from tests.worker.fake_api import API_PREFIX, FakeApi
 
-EXTENSIONS = "wait, lease, renew, failure"
+EXTENSIONS = "wait, lease, renew, failure, grader, record"
+"""As `xqueue_server.web.routes` announces them."""
 WAIT_CAP_S = 0.3
 """The fake's long poll is short, so that an idle worker stops quickly."""
 
@@ -38,6 +41,9 @@ class FakeXQueue:
     results: dict[int, dict[str, object]] = field(default_factory=dict)
     failures: dict[int, tuple[str, str]] = field(default_factory=dict)
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    records: dict[int, dict[str, object]] = field(default_factory=dict)
+    grader: dict[str, object] | None = None
+    """What leases name, to workers that ask; None for a queue that publishes none."""
     renewals: int = 0
     logins: int = 0
     lost: bool = False
@@ -47,6 +53,7 @@ class FakeXQueue:
     """Endpoint -> HTTP statuses to answer before working again."""
     blobs: dict[str, Callable[[BaseHTTPRequestHandler], None]] = field(default_factory=dict)
     url: str = ""
+    api: FakeApi = field(default_factory=FakeApi)
 
     def __post_init__(self) -> None:
         self.changed = threading.Condition()
@@ -62,7 +69,8 @@ class FakeXQueue:
             self.changed.notify_all()
         return number
 
-    def until(self, condition: Callable[[FakeXQueue], object], timeout_s: float = 15) -> None:
+    def until(self, condition: Callable[[FakeXQueue], object], timeout_s: float = 60) -> None:
+        """Long only where it fails: workers pause up to 15 s between checks of a sandbox."""
         with self.changed:
             assert self.changed.wait_for(lambda: condition(self), timeout_s), self.requests
 
@@ -102,9 +110,14 @@ class FakeXQueue:
             self.changed.wait_for(lambda: self.waiting, WAIT_CAP_S)
         if not self.waiting:
             return 1, f"Queue '{queue}' is empty"
+        if fields.get("grader") == "only" and self.grader is None:
+            return 1, f"Queue '{queue}' is empty"
         number, body, files = self.waiting.pop(0)
         self.keys[number] = f"key-{number}"
-        header = json.dumps({"submission_id": number, "submission_key": self.keys[number]})
+        header = {"submission_id": number, "submission_key": self.keys[number]}
+        if "grader" in fields and self.grader is not None:
+            header["grader"] = self.grader
+        header = json.dumps(header)
         return 0, json.dumps({"xqueue_header": header, "xqueue_body": body, "xqueue_files": files})
 
     def _about(self, endpoint, number, fields):
@@ -115,6 +128,8 @@ class FakeXQueue:
             self.failures[number] = (fields["kind"], fields["detail"])
             return 0, ""
         self.results[number] = json.loads(fields["xqueue_body"])
+        if "xqueue_record" in fields:
+            self.records[number] = json.loads(fields["xqueue_record"])
         return 0, ""
 
 
@@ -134,12 +149,28 @@ class XQueueHandler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         if parts.path in self.fake.blobs:
             self.fake.blobs[parts.path](self)
-            return
-        self._serve(parts.path, parts.query)
+        elif parts.path.startswith(API_PREFIX):
+            self._serve_api("GET", b"")
+        else:
+            self._serve(parts.path, parts.query)
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
-        self._serve(urlsplit(self.path).path, body)
+        self._serve(urlsplit(self.path).path, self._body().decode())
+
+    def do_PUT(self) -> None:
+        self._serve_api("PUT", self._body())
+
+    def _body(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+    def _serve_api(self, method: str, body: bytes) -> None:
+        with self.fake.changed:
+            signed_in = self._session() in self.fake.sessions
+            path = self.path.removeprefix(API_PREFIX)
+            known = self.headers.get("If-None-Match")
+            answer = self.fake.api.answer(method, path, body, signed_in, known)
+            self.fake.changed.notify_all()
+        self.send(*answer)
 
     def _serve(self, path: str, form: str) -> None:
         endpoint = path.removeprefix("/xqueue/").strip("/")
@@ -289,6 +320,16 @@ def eventually(condition: Callable[[], object], timeout_s: float = 15) -> None:
         time.sleep(0.02)
 
 
+def end_by_more_signals(process: subprocess.Popen[str]) -> None:
+    """Two that arrive before the process looks are one to it, so not only the second is sent."""
+
+    def has_ended() -> bool:
+        process.send_signal(signal.SIGTERM)
+        return process.poll() is not None
+
+    eventually(has_ended)
+
+
 SLEEPY_SANDBOXD = """
 import sys, time
 from pathlib import Path
@@ -335,4 +376,6 @@ class Processes:
         for process in self.started:
             process.kill()
             process.wait()
-            process.stdout.close()
+            for stream in (process.stdout, process.stderr):
+                if stream is not None:
+                    stream.close()

@@ -111,7 +111,7 @@ class Polling:
     def end(self):
         if not self.stop.is_set():
             self.stop.set()
-        self.thread.join(10)
+        self.thread.join(60)
         assert not self.thread.is_alive()
 
 
@@ -145,7 +145,7 @@ def test_submissions_are_graded_as_they_come(xqueue, polling):
 
 
 def test_several_are_graded_at_once(xqueue, backend, polling):
-    both = threading.Barrier(2, timeout=10)
+    both = threading.Barrier(2, timeout=60)
     backend.behave = lambda _request: both.wait() is None or result()
     polling(served(xqueue, concurrency=2))
     xqueue.submit()
@@ -158,13 +158,13 @@ def test_stopping_finishes_the_grading_in_progress(xqueue, backend, polling):
 
     def grading(_request):
         started.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         return result()
 
     backend.behave = grading
     poller = polling(served(xqueue))
     number = xqueue.submit()
-    assert started.wait(10)
+    assert started.wait(60)
     poller.stop.set()
     go_on.set()
     poller.end()
@@ -206,7 +206,7 @@ def test_after_a_platform_failure_nothing_is_leased_until_the_check_passes(
     xqueue.until(lambda xqueue: first in xqueue.failures)
     second = xqueue.submit()
     checked.clear()
-    assert checked.wait(10)
+    assert checked.wait(60)
     assert len(xqueue.waiting) == 1
     backend.behave = lambda _request: result()
     backend.health = [BackendHealth(healthy=True)]

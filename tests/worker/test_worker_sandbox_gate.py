@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 
 from grader_worker.backoff import Backoff, jittered_s
-from grader_worker.sandbox_gate import SandboxGate
+from grader_worker.sandbox_gate import REMIND_EVERY_S, SandboxGate
 from sandbox.backend import BackendHealth
 from tests.worker.fakes import LocalBackend, Sleeper
 
@@ -59,6 +60,77 @@ def test_a_forked_job_that_closes_the_gate_closes_it_for_all(backend):
         os._exit(0)
     os.waitpid(child, 0)
     assert not gate.is_open
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_what_stays_as_it_is_is_said_once_and_again_once_a_minute(backend, caplog):
+    caplog.set_level("INFO", logger="grader_worker")
+    backend.health = [DOWN]
+    gate = SandboxGate(backend, clock=(clock := Clock()))
+    for _ in range(5):
+        gate.check()
+        clock.now += 1
+    assert caplog.messages == ["sandbox-not-ready"]
+    clock.now += REMIND_EVERY_S
+    gate.check()
+    gate.check()
+    assert caplog.messages == ["sandbox-not-ready"] * 2
+
+
+def test_each_change_is_said_at_once(backend, caplog):
+    caplog.set_level("INFO", logger="grader_worker")
+    gate = SandboxGate(backend, clock=Clock())
+    backend.health = [DOWN, UP]
+    gate.check()
+    gate.check()
+    gate.close("docker is away")
+    gate.close("docker is away")
+    backend.health = [DOWN, UP]
+    gate.check()
+    gate.check()
+    assert caplog.messages == [
+        *("sandbox-not-ready", "sandbox-ready"),
+        *("sandbox-down", "sandbox-ready"),
+    ]
+
+
+def test_a_fork_does_not_repeat_what_was_said(backend, caplog):
+    backend.health = [DOWN]
+    gate = SandboxGate(backend)
+    gate.check()
+    child = os.fork()
+    if child == 0:
+        caplog.clear()
+        gate.check()
+        os._exit(len(caplog.messages))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_while_one_thread_pauses_between_checks_no_other_checks(backend):
+    backend.health = [DOWN]
+    gate = SandboxGate(backend)
+    pausing, stop = threading.Event(), threading.Event()
+
+    def checker_sleeps(_seconds):
+        pausing.set()
+        return stop.wait(60)
+
+    checker = threading.Thread(target=gate.wait_until_open, args=(checker_sleeps,))
+    checker.start()
+    assert pausing.wait(60)
+    others = Sleeper(stop_after=3)
+    assert not gate.wait_until_open(others)
+    checks = backend.checks
+    stop.set()
+    checker.join()
+    assert checks == 1
+    assert others.pauses == [1, 1, 1]
 
 
 def test_backoff_grows_to_its_cap_and_starts_over():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 
 import click
 
 from xqueue_server.cli.environment import database
 from xqueue_server.cli.output import (
+    FORGEABLE_MARK,
     json_option,
     printable,
     show_facts,
@@ -18,7 +20,8 @@ from xqueue_server.cli.output import (
 from xqueue_server.cli.paging import ROW_ID, page_options, tell_of_older
 from xqueue_server.errors import NotFound
 from xqueue_server.fault import Fault, FaultKind
-from xqueue_server.storage import faults
+from xqueue_server.storage import faults, forgeable
+from xqueue_server.storage.faults import FaultySubmission
 
 
 @click.group()
@@ -71,16 +74,23 @@ def show(fault_id: int, as_json: bool) -> None:
         if found is None:
             raise NotFound(f"Fault {fault_id} not found")
         held = faults.submissions_of(tx, fault_id)
+        marked = forgeable.among(tx, [s.submission_id for s in held])
     if as_json:
-        show_json(_as_object(found) | {"detail": found.detail, "submissions": held})
+        objects = [dataclasses.asdict(s) | {"forgeable": s.submission_id in marked} for s in held]
+        show_json(_as_object(found) | {"detail": found.detail, "submissions": objects})
         return
     show_facts([(name.replace("_", " "), value) for name, value in _as_object(found).items()])
     show_section(
         "Submissions (the latest)",
-        lambda: show_table(["ID", "STATE", "AT"], [(s.submission_id, s.state, s.at) for s in held]),
+        lambda: show_table(["ID", "STATE", "AT", "MARK"], [_held_line(s, marked) for s in held]),
     )
     click.echo("\nReport")
     click.echo("\n".join(printable(line) for line in found.detail.splitlines()))
+
+
+def _held_line(held: FaultySubmission, marked: Collection[int]) -> tuple[object, ...]:
+    mark = FORGEABLE_MARK if held.submission_id in marked else None
+    return (held.submission_id, held.state, held.at, mark)
 
 
 def _as_object(found: Fault) -> dict[str, object]:

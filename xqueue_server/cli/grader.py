@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,18 @@ import click
 
 from xqueue_server import publishing, settings
 from xqueue_server.cli.environment import actor, database
-from xqueue_server.cli.output import json_option, show_facts, show_json, show_section, show_table
+from xqueue_server.cli.output import (
+    FORGEABLE_MARK,
+    json_option,
+    show_facts,
+    show_json,
+    show_section,
+    show_table,
+)
 from xqueue_server.errors import InvalidRequest
-from xqueue_server.grader import MAX_BUNDLE_BYTES, Grader, GraderVersion
-from xqueue_server.storage import Transaction, graders, queues, readiness
+from xqueue_server.grader import MAX_BUNDLE_BYTES, Grader, GraderVersion, QueueIsolation
+from xqueue_server.storage import Transaction, graders, policies, queues, readiness
 
-FORGEABLE_MARK = "FORGEABLE"
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -32,13 +39,13 @@ def list_graders(queue: str | None, as_json: bool) -> None:
     """List published graders."""
     with database() as storage, storage.read() as tx:
         names = [queues.get(tx, queue).name] if queue else [q.name for q in queues.all_queues(tx)]
-        found = [(g, _used(tx, g)) for name in names for g in graders.of_queue(tx, name)]
+        found = [_listed(tx, g) for name in names for g in graders.of_queue(tx, name)]
     if as_json:
-        show_json([_as_object(g, used) for g, used in found])
+        show_json([_as_object(listed) for listed in found])
         return
     show_table(
         ["QUEUE", "NAME", "ACTIVE", "LATEST", "DEFAULT", "ISOLATION", "MARK"],
-        [_line(g, used) for g, used in found],
+        [_line(listed) for listed in found],
     )
 
 
@@ -49,15 +56,15 @@ def list_graders(queue: str | None, as_json: bool) -> None:
 def show(queue: str, name: str, as_json: bool) -> None:
     """Show the grader NAME of QUEUE: its versions, and which hosts can run them."""
     with database() as storage, storage.read() as tx:
-        found = graders.get(tx, queue, name)
-        used, versions = _used(tx, found), graders.versions_of(tx, queue, name)
+        found = _listed(tx, graders.get(tx, queue, name))
+        versions = graders.versions_of(tx, queue, name)
         hosts = readiness.of_grader(tx, queue, name)
     if as_json:
         listed = [_version_object(v) for v in versions]
-        show_json(_as_object(found, used) | {"versions": listed, "readiness": hosts})
+        show_json(_as_object(found) | {"versions": listed, "readiness": hosts})
         return
-    show_facts([(key.replace("_", " "), value) for key, value in _as_object(found, used).items()])
-    show_section("Versions", lambda: _show_versions(found, versions))
+    show_facts(_facts(found))
+    show_section("Versions", lambda: _show_versions(found.grader, versions))
     show_section(
         "Hosts",
         lambda: show_table(
@@ -135,22 +142,50 @@ def _read_json(path: Path) -> Any:
         raise InvalidRequest(f"{path} is not JSON") from error
 
 
-def _used(tx: Transaction, found: Grader) -> GraderVersion:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Listed:
+    grader: Grader
+    used: GraderVersion
     """The active version, or the latest where none is."""
-    return graders.version_of(tx, found.queue, found.name, found.active or found.latest)
+    queue_isolation: QueueIsolation | None
+    """The operator's choice, where it holds for `used`."""
 
 
-def _as_object(found: Grader, used: GraderVersion) -> dict[str, object]:
+def _listed(tx: Transaction, found: Grader) -> _Listed:
+    used = graders.version_of(tx, found.queue, found.name, found.active or found.latest)
+    policy = policies.of_queue(tx, found.queue)
+    chosen = policy.isolation_of(used.manifest.isolation, used.source)
+    return _Listed(grader=found, used=used, queue_isolation=chosen)
+
+
+def _as_object(listed: _Listed) -> dict[str, object]:
+    found, manifest = listed.grader, listed.used.manifest
     return {
         "queue": found.queue,
         "name": found.name,
         "active": found.active,
         "latest": found.latest,
         "default": found.is_default,
-        "isolation": used.manifest.isolation,
-        "forgeable": used.manifest.is_forgeable,
-        "lms_points": used.manifest.lms_points,
+        "isolation": manifest.isolation,
+        "queue_isolation": listed.queue_isolation,
+        "forgeable": manifest.is_forgeable,
+        "lms_points": manifest.lms_points,
     }
+
+
+def _facts(listed: _Listed) -> list[tuple[str, object]]:
+    facts = _as_object(listed)
+    facts.pop("queue_isolation")
+    facts["isolation"] = _isolation(listed)
+    return [(key.replace("_", " "), value) for key, value in facts.items()]
+
+
+def _isolation(listed: _Listed) -> str | None:
+    """What it runs with, and who says so where that is not its author."""
+    chosen = listed.queue_isolation
+    if chosen is None:
+        return listed.used.manifest.isolation
+    return f"{chosen} (queue)"
 
 
 def _version_object(version: GraderVersion) -> dict[str, object]:
@@ -166,16 +201,16 @@ def _version_object(version: GraderVersion) -> dict[str, object]:
     }
 
 
-def _line(found: Grader, used: GraderVersion) -> tuple[object, ...]:
-    manifest = used.manifest
+def _line(listed: _Listed) -> tuple[object, ...]:
+    found = listed.grader
     return (
         found.queue,
         found.name,
         found.active,
         found.latest,
         found.is_default,
-        manifest.isolation,
-        FORGEABLE_MARK if manifest.is_forgeable else None,
+        _isolation(listed),
+        FORGEABLE_MARK if listed.used.manifest.is_forgeable else None,
     )
 
 

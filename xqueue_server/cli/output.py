@@ -12,6 +12,8 @@ import click
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead.")
 NOTHING = "-"
+FORGEABLE_MARK = "FORGEABLE"
+"""Of what the learner's own code can have graded."""
 
 
 def show_json(value: Any) -> None:

@@ -116,11 +116,13 @@ def list_queues(as_json: bool) -> None:
         return
     states = (s.upper() for s in UNFINISHED)
     headers = ["NAME", "LEASE", "ATTEMPTS", "GIVE UP AFTER", *states]
-    marks = {name: queue_policy.forgeable_mark(policy) for name, policy in own.items()}
-    if any(marks.values()):
-        headers.append("MARK")
     lines = [_line(q, counts[q.name]) for q in found]
-    show_table(headers, [(*line, marks.get(line[0]))[: len(headers)] for line in lines])
+    for header, of in _POLICY_COLUMNS.items():
+        shown = [of(own.get(q.name)) for q in found]
+        if any(shown):
+            headers.append(header)
+            lines = [(*line, fact) for line, fact in zip(lines, shown, strict=True)]
+    show_table(headers, lines)
 
 
 @queue.command()
@@ -147,6 +149,11 @@ def show(name: str, as_json: bool) -> None:
 
 
 _Counts = dict[SubmissionState, int]
+_POLICY_COLUMNS = {
+    "ISOLATION": queue_policy.isolation_of,
+    "MARK": queue_policy.forgeable_mark,
+}
+"""Of the list, each where a queue has it."""
 
 
 def _counts(tx: Transaction) -> defaultdict[str, _Counts]:

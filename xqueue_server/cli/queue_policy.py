@@ -9,12 +9,15 @@ import click
 from xqueue_server import settings
 from xqueue_server.cli.environment import actor, database
 from xqueue_server.errors import Conflict
+from xqueue_server.grader import FORGEABLE, ISOLATIONS
+from xqueue_server.manifest_rules import RUNTIMES
 from xqueue_server.storage import policies
 from xqueue_server.storage.policies import Policy
 
 LEGACY_WARNING = (
     "FORGEABLE: in such a grader learners' code runs as one with it and can write its own grade."
 )
+CHOOSABLE = tuple(word for word in ISOLATIONS if word != FORGEABLE)
 MB = 1024 * 1024
 
 
@@ -68,6 +71,35 @@ def forbid_legacy(name: str) -> None:
     with database() as storage, storage.write() as tx:
         policies.change(tx, name, actor=actor(), why="legacy forbidden", legacy_reason=None)
     click.echo(f'Queue {name} refuses isolation "none"')
+
+
+@click.command()
+@click.argument("name")
+@click.argument(
+    "chosen",
+    metavar="[split-uid|split-container|box]",
+    required=False,
+    default=None,
+    type=click.Choice(CHOOSABLE),
+)
+@click.option("--runtime", type=click.Choice(RUNTIMES), help="With split-container.")
+@click.option("--author-decides", is_flag=True, help="Choose nothing any more.")
+def isolation(name: str, chosen: str | None, runtime: str | None, author_decides: bool) -> None:
+    """Choose the isolation of published graders of the queue NAME, from the next lease on.
+
+    It holds for those whose author demands none. Image graders do not run in a box: on such a
+    queue they keep the default.
+    """
+    if author_decides == bool(chosen):
+        raise click.UsageError(f"Give one of {', '.join(CHOOSABLE)}, or --author-decides.")
+    if runtime and chosen != "split-container":
+        raise click.UsageError("--runtime goes with split-container.")
+    with database() as storage, storage.write() as tx:
+        policy = policies.change(
+            tx, name, actor=actor(), why="isolation", isolation=chosen, runtime=runtime
+        )
+    told = isolation_of(policy) or "the default of each host"
+    click.echo(f"Graders of queue {name} that demand no isolation run with {told}")
 
 
 @click.command()
@@ -129,9 +161,15 @@ def policy_facts(policy: Policy) -> list[tuple[str, object]]:
         ("grader cpus limit", policy.max_cpus),
         ("grader pids limit", policy.max_pids),
         ("grader output limit", policy.max_output_bytes),
+        ("isolation", isolation_of(policy)),
         ("isolation none", forgeable_mark(policy)),
         ("faults notified to", _targets(policy.webhook_url, policy.email)),
     ]
+
+
+def isolation_of(policy: Policy | None) -> str | None:
+    """What the operator chose."""
+    return str(policy.queue_isolation) if policy and policy.queue_isolation else None
 
 
 def forgeable_mark(policy: Policy | None) -> str | None:
@@ -140,4 +178,4 @@ def forgeable_mark(policy: Policy | None) -> str | None:
     return f"FORGEABLE, allowed: {policy.legacy_reason}"
 
 
-COMMANDS = (limits, allow_legacy, forbid_legacy, notify)
+COMMANDS = (limits, isolation, allow_legacy, forbid_legacy, notify)

@@ -7,11 +7,11 @@ import sys
 import click
 
 from xqueue_server.cli.environment import actor, database
-from xqueue_server.cli.output import json_option, show_json, show_table
+from xqueue_server.cli.output import FORGEABLE_MARK, json_option, show_json, show_table
 from xqueue_server.cli.paging import ROW_ID, page_options, tell_of_older
 from xqueue_server.cli.submission_view import facts_of, view
 from xqueue_server.errors import Conflict
-from xqueue_server.storage import browsing, submissions
+from xqueue_server.storage import browsing, forgeable, submissions
 from xqueue_server.submission import Submission, SubmissionState
 
 IRREVERSIBLE = (
@@ -39,11 +39,16 @@ def list_submissions(
         found = browsing.latest_submissions(
             tx, queue=queue, state=wanted, limit=limit, before=before
         )
+        marked = forgeable.among(tx, [s.id for s in found])
     if as_json:
-        show_json([facts_of(s) for s in found])
+        show_json([facts_of(s) | {"forgeable": s.id in marked} for s in found])
         return
     headers = ["ID", "QUEUE", "STATE", "ATTEMPT", "ARRIVED", "FROM", "LEASED BY", "HELD FOR"]
-    show_table(headers, [_line(s) for s in found])
+    lines = [_line(s) for s in found]
+    if marked:
+        headers.append("MARK")
+        lines = [(*line, FORGEABLE_MARK if line[0] in marked else None) for line in lines]
+    show_table(headers, lines)
     tell_of_older([s.id for s in found], limit)
 
 

@@ -14,7 +14,14 @@ from xqueue_server.cli.callback_view import (
 )
 from xqueue_server.cli.callback_view import view as view_callback
 from xqueue_server.cli.event_table import show_events
-from xqueue_server.cli.output import printable, show_facts, show_section, show_table, size
+from xqueue_server.cli.output import (
+    FORGEABLE_MARK,
+    printable,
+    show_facts,
+    show_section,
+    show_table,
+    size,
+)
 from xqueue_server.errors import NotFound
 from xqueue_server.storage import (
     Transaction,
@@ -58,10 +65,23 @@ class SubmissionView:
             "results": [_result_object(r, with_result) for r in self.results],
             "callbacks": [c.as_object() for c in self.callbacks],
             "graders": [
-                {"attempt": g.attempt, "grader": g.grader, "version": g.version, "at": g.at}
+                {
+                    "attempt": g.attempt,
+                    "grader": g.grader,
+                    "version": g.version,
+                    "isolation": g.isolation,
+                    "forgeable": g.is_forgeable,
+                    "at": g.at,
+                }
                 for g in self.graders
             ],
+            "forgeable": self.is_forgeable,
         }
+
+    @property
+    def is_forgeable(self) -> bool:
+        """Some attempt ran, or may have run, where the learner's code can write its grade."""
+        return any(g.is_forgeable for g in self.graders) or any(r.forgeable for r in self.results)
 
     def show(self, *, with_result: bool) -> None:
         self._show_facts()
@@ -79,19 +99,39 @@ class SubmissionView:
         row = facts_of(self.submission)
         facts = [(name.replace("_", " "), value) for name, value in row.items()]
         files = f", files of {', '.join(map(size, self.file_bytes))}" if self.file_bytes else ""
-        show_facts([*facts, ("contents", f"body of {size(self.body_bytes)}{files}")])
+        facts.append(("contents", f"body of {size(self.body_bytes)}{files}"))
+        if self.is_forgeable:
+            facts.append(("mark", FORGEABLE_MARK))
+        show_facts(facts)
 
     def _show_graders(self) -> None:
         show_table(
-            ["ATTEMPT", "GRADER", "VERSION", "AT"],
-            [(g.attempt, g.grader, g.version or "trial", g.at) for g in self.graders],
+            ["ATTEMPT", "GRADER", "VERSION", "ISOLATION", "AT", "MARK"],
+            [
+                (
+                    g.attempt,
+                    g.grader,
+                    g.version or "trial",
+                    g.isolation,
+                    g.at,
+                    FORGEABLE_MARK if g.is_forgeable else None,
+                )
+                for g in self.graders
+            ],
         )
 
     def _show_results(self) -> None:
         show_table(
-            ["ID", "RECEIVED", "BY", "DISPOSITION", "SIZE"],
+            ["ID", "RECEIVED", "BY", "DISPOSITION", "SIZE", "MARK"],
             [
-                (r.id, r.received_at, r.sent_by, r.disposition, size(len(r.body.encode())))
+                (
+                    r.id,
+                    r.received_at,
+                    r.sent_by,
+                    r.disposition,
+                    size(len(r.body.encode())),
+                    FORGEABLE_MARK if r.forgeable else None,
+                )
                 for r in self.results
             ],
         )

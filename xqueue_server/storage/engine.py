@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -30,6 +31,7 @@ from xqueue_server.errors import SettingsError, StorageUnavailable
 from xqueue_server.instant import Clock, DatabaseClock, SystemClock
 
 SQLITE_BUSY_TIMEOUT_MS = 10_000
+SQLITE_LOOK_EVERY_S = 0.02
 READ_ONLY = "xqueue_read_only"
 POSTGRES_SESSION = "-c idle_in_transaction_session_timeout=30000 -c statement_timeout=30000"
 
@@ -248,14 +250,30 @@ def _make_file(path: Path) -> None:
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None  # no BEGIN of the driver's own
+    connection.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_TIMEOUT_MS}")
+    _use_write_ahead_log(connection)
     for pragma in (
-        f"busy_timeout={SQLITE_BUSY_TIMEOUT_MS}",
-        "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
         "temp_store=MEMORY",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """A new database is changed to it by whoever is first. Meanwhile SQLite refuses the others at
+    once: for this one change its busy_timeout does not count when somebody is writing."""
+    until = time.monotonic() + SQLITE_BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            is_busy = error.sqlite_errorname.startswith("SQLITE_BUSY")
+            if not is_busy or time.monotonic() > until:
+                raise
+        else:
+            return
+        time.sleep(SQLITE_LOOK_EVERY_S)
 
 
 def _begin_immediate(connection: Connection) -> None:

@@ -76,6 +76,8 @@ queue_policies = Table(  # no row: the settings' ceilings, nothing more allowed,
     Column("max_pids", Integer),
     Column("max_output_bytes", Integer),
     Column("legacy_reason", Utf8),  # null: isolation "none" is refused
+    Column("isolation", String(32)),  # of graders that leave it open; null: the host's default
+    Column("runtime", String(16)),
     Column("webhook_url", Utf8),
     Column("email", String(320)),
 )
@@ -139,6 +141,7 @@ lease_graders = Table(  # which version was handed out with which lease
     Column("attempt", Integer, nullable=False),
     Column("grader", String(63), nullable=False),
     Column("version", Integer, nullable=False),
+    Column("isolation", String(32)),  # null: the host's default
     Column("at", Instant, nullable=False),
 )
 

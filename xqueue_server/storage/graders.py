@@ -12,7 +12,13 @@ from typing import Any
 from sqlalchemy import and_, bindparam, insert, literal, select, update
 
 from xqueue_server.errors import NotFound
-from xqueue_server.grader import FORGEABLE, Grader, GraderSource, GraderVersion
+from xqueue_server.grader import (
+    FORGEABLE,
+    Grader,
+    GraderSource,
+    GraderVersion,
+    QueueIsolation,
+)
 from xqueue_server.storage import events
 from xqueue_server.storage.engine import NOW, Transaction
 from xqueue_server.storage.grader_schema import grader_versions, graders, queue_policies
@@ -51,6 +57,11 @@ _ONE_VERSION = _VERSION.where(
     _V.name == bindparam("of_name"),
     _V.version == bindparam("version"),
 )
+_HAS_VERSION = select(literal(1)).where(
+    _V.queue == bindparam("of_queue"),
+    _V.name == bindparam("of_name"),
+    _V.version == bindparam("version"),
+)
 _VERSIONS = _VERSION.where(
     _V.queue == bindparam("of_queue"), _V.name == bindparam("of_name")
 ).order_by(_V.version.desc())
@@ -71,6 +82,8 @@ _CHOICE = (
         _V.image,
         _V.isolation,
         queue_policies.c.legacy_reason.is_not(None).label("allows_legacy"),
+        queue_policies.c.isolation.label("queue_isolation"),
+        queue_policies.c.runtime.label("queue_runtime"),
     )
     .select_from(graders)
     .outerjoin(grader_versions, _IS_ACTIVE)
@@ -94,8 +107,16 @@ class Candidate:
     name: str
     version: int | None
     source: GraderSource
+    isolation: str | None
+    """That the manifest demands."""
+    queue_isolation: QueueIsolation | None
+    """The operator's choice, where it holds for this grader."""
     is_refused: bool
     """It is forgeable, and the queue does not (or no longer) allow that."""
+
+    @property
+    def is_forgeable(self) -> bool:
+        return self.isolation == FORGEABLE
 
 
 # -- looking -------------------------------------------------------------------------------------
@@ -124,6 +145,10 @@ def version_of(tx: Transaction, queue: str, name: str, version: int) -> GraderVe
     if row is None:
         raise NotFound(f"Grader '{name}' of queue '{queue}' has no version {version}")
     return _version(row)
+
+
+def has_version(tx: Transaction, queue: str, name: str, version: int) -> bool:
+    return tx.one(_HAS_VERSION, of_queue=queue, of_name=name, version=version) is not None
 
 
 def versions_of(tx: Transaction, queue: str, name: str) -> Sequence[GraderVersion]:
@@ -156,12 +181,22 @@ def candidate(tx: Transaction, queue: str, name: str | None) -> Candidate | None
         row = tx.one(_CHOICE_BY_NAME, of_queue=queue, of_name=name)
     if row is None:
         return None
+    source = GraderSource(digest=row.digest, image=row.image)
     return Candidate(
         name=row.name,
         version=row.active,
-        source=GraderSource(digest=row.digest, image=row.image),
+        source=source,
+        isolation=row.isolation,
+        queue_isolation=_queue_isolation(row, source),
         is_refused=row.isolation == FORGEABLE and not row.allows_legacy,
     )
+
+
+def _queue_isolation(row: Any, source: GraderSource) -> QueueIsolation | None:
+    if row.queue_isolation is None:
+        return None
+    chosen = QueueIsolation(isolation=row.queue_isolation, runtime=row.queue_runtime)
+    return chosen if chosen.holds_for(row.isolation, source) else None
 
 
 def _version(row: Any) -> GraderVersion:

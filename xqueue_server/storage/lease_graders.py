@@ -9,28 +9,24 @@ from typing import Any
 
 from sqlalchemy import bindparam, select
 
+from xqueue_server.grader import FORGEABLE
 from xqueue_server.storage.engine import NOW, Transaction
 from xqueue_server.storage.grader_schema import lease_graders
 from xqueue_server.storage.upsert import Upsert
 
 _C = lease_graders.c
-_FIELDS = ("submission_id", "attempt", "grader", "version")
+_FIELDS = ("submission_id", "attempt", "grader", "version", "isolation")
 _GIVEN: dict[str, Any] = {name: bindparam(name) for name in _FIELDS}
 _RECORD = Upsert(
     lease_graders,
     {"key_hash": bindparam("key_hash"), "at": NOW} | _GIVEN,
     conflict=["key_hash"],
     # A retry of the request whose first answer never left us: what it says now counts.
-    change={"grader": bindparam("grader"), "version": bindparam("version")},
+    change={name: bindparam(name) for name in ("grader", "version", "isolation")},
 )
-_OF_LEASE = select(_C.submission_id, _C.attempt, _C.grader, _C.version, _C.at).where(
-    _C.key_hash == bindparam("key_hash")
-)
-_OF_SUBMISSION = (
-    select(_C.submission_id, _C.attempt, _C.grader, _C.version, _C.at)
-    .where(_C.submission_id == bindparam("of"))
-    .order_by(_C.at, _C.attempt)
-)
+_HANDED_OUT = select(*(_C[name] for name in _FIELDS), _C.at)
+_OF_LEASE = _HANDED_OUT.where(_C.key_hash == bindparam("key_hash"))
+_OF_SUBMISSION = _HANDED_OUT.where(_C.submission_id == bindparam("of")).order_by(_C.at, _C.attempt)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +36,13 @@ class HandedOut:
     grader: str
     version: int
     """0: a trial's."""
+    isolation: str | None
+    """None: the default of the host."""
     at: datetime
+
+    @property
+    def is_forgeable(self) -> bool:
+        return self.isolation == FORGEABLE
 
 
 def record(
@@ -51,6 +53,7 @@ def record(
     attempt: int,
     grader: str,
     version: int,
+    isolation: str | None,
 ) -> None:
     tx.run(
         _RECORD.on(tx),
@@ -59,6 +62,7 @@ def record(
         attempt=attempt,
         grader=grader,
         version=version,
+        isolation=isolation,
         now=tx.now,
     )
 

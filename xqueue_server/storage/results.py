@@ -31,6 +31,8 @@ class Result:
     disposition: Disposition
     sent_by: str
     received_at: datetime
+    forgeable: bool
+    """The worker says that the learner's code could have written it."""
 
 
 _INSERT = insert(results).values(received_at=NOW).returning(results.c.id)
@@ -63,6 +65,7 @@ def record(
     *,
     key_hash: bytes,
     sent_by: str,
+    forgeable: bool = False,
 ) -> int:
     """Keep a result; returns its id."""
     result_id: int = tx.scalar(
@@ -72,6 +75,7 @@ def record(
         disposition=disposition,
         key_hash=key_hash,
         sent_by=sent_by,
+        forgeable=forgeable,
         now=tx.now,
     )
     return result_id

@@ -26,6 +26,7 @@ from sqlalchemy import (
     String,
     Table,
     TypeDecorator,
+    false,
     literal_column,
 )
 from sqlalchemy.sql import and_
@@ -202,6 +203,8 @@ results = Table(
     Column("disposition", String(16), nullable=False),
     Column("sent_by", String(128), nullable=False),
     Column("received_at", Instant, nullable=False),
+    # The worker said so: where it has a grader of its own, nobody else knows.
+    Column("forgeable", Boolean, nullable=False, server_default=false()),
     one_of("disposition", ("accepted", "amended", "rejected", "unused")),
 )
 

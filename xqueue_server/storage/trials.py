@@ -12,7 +12,7 @@ from xqueue_server.instant import micros
 from xqueue_server.storage import results, submissions
 from xqueue_server.storage.engine import NOW, ONCE_NOW, Transaction
 from xqueue_server.storage.grader_schema import lease_graders, trials
-from xqueue_server.storage.schema import IS_UNFINISHED, contents, events
+from xqueue_server.storage.schema import IS_UNFINISHED, contents, events, leases
 from xqueue_server.storage.schema import results as results_table
 from xqueue_server.storage.schema import submissions as submissions_table
 from xqueue_server.submission import NewSubmission
@@ -62,16 +62,20 @@ _EXPIRED = (
     .with_for_update(skip_locked=True)
 )
 _HAS_EXPIRED = select(_C.id).where(_C.created_at <= ONCE_NOW - micros(KEPT_S)).limit(1)
+_KEYS = select(lease_graders.c.key_hash).where(lease_graders.c.submission_id == bindparam("of"))
 _REMOVALS = [
-    delete(table).where(column == bindparam("of"))
-    for table, column in (
-        (contents, contents.c.submission_id),
-        (results_table, results_table.c.submission_id),
-        (events, events.c.submission_id),
-        (lease_graders, lease_graders.c.submission_id),
-        (submissions_table, submissions_table.c.id),
-        (trials, _C.submission_id),
-    )
+    delete(leases).where(leases.c.key_hash.in_(_KEYS)),  # before what names them
+    *(
+        delete(table).where(column == bindparam("of"))
+        for table, column in (
+            (contents, contents.c.submission_id),
+            (results_table, results_table.c.submission_id),
+            (events, events.c.submission_id),
+            (lease_graders, lease_graders.c.submission_id),
+            (submissions_table, submissions_table.c.id),
+            (trials, _C.submission_id),
+        )
+    ),
 ]
 
 

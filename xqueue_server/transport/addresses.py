@@ -23,12 +23,17 @@ DENIED = tuple(
     ipaddress.ip_network(text)
     for text in (
         "192.0.0.0/24",  # protocol assignments
+        "192.88.99.0/24",  # relays of 6to4, which are no more (RFC 7526)
         "64:ff9b::/96",  # NAT64: an IPv4 address in disguise
         "64:ff9b:1::/48",
         "::/96",  # IPv4-compatible
         "2001::/23",  # protocol assignments, Teredo among them
+        "3fff::/20",  # documentation (RFC 9637)
     )
 )
+UNICAST_V6 = ipaddress.ip_network("2000::/3")
+"""All that is handed out to the public so far (iana.org, IPv6 address space). What lies beside it
+has special meanings: site-local fec0::/10, translated ::ffff:0:0:0/96, those to come."""
 
 
 class AddressRefused(Exception):
@@ -49,6 +54,8 @@ def is_public(address: Address) -> bool:
         inner = address.ipv4_mapped or address.sixtofour
         if inner is not None:
             return is_public(inner)
+        if address not in UNICAST_V6:
+            return False
     if any(address in network for network in DENIED if network.version == address.version):
         return False
     return address.is_global and not address.is_multicast

@@ -15,6 +15,7 @@ from xqueue_server.web.services import SERVICES
 
 class Worker(ThreadWorker):
     def handle_exit(self, sig: Any, frame: Any) -> None:
-        if isinstance(self.wsgi, Flask):  # not yet, if it is told to stop while it starts
-            self.wsgi.extensions[SERVICES].waiting.stop()
+        app = getattr(self, "wsgi", None)  # not there yet, if it is told to stop while it starts
+        if isinstance(app, Flask):
+            app.extensions[SERVICES].waiting.stop()
         super().handle_exit(sig, frame)

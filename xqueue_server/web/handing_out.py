@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from time import monotonic
 from typing import Any
 
@@ -132,4 +133,8 @@ def grader_in_header(choice: LeasedGrader) -> dict[str, Any]:
         "digest": source.digest and f"sha256:{source.digest}",
         "image": source.image,
     }
-    return shown | ({"trial": choice.trial_id} if choice.trial_id is not None else {})
+    if choice.queue_isolation is not None:
+        shown["queue_isolation"] = asdict(choice.queue_isolation)
+    if choice.trial_id is not None:
+        shown["trial"] = choice.trial_id
+    return shown

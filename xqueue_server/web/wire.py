@@ -138,12 +138,14 @@ def put_result(call: Call) -> Response:
     if "xqueue_body" not in fields:
         return failure(BAD_REPLY)
     submission_id, key = read_reply_header(fields)
+    record = recording.usable(fields.get("xqueue_record"))
     incoming = IncomingResult(
         submission_id=submission_id,
         key=key,
         body=fields["xqueue_body"],
         request_id=call.request_id,
-        record=recording.usable(fields.get("xqueue_record")),
+        record=record,
+        forgeable=recording.is_forgeable(record),
     )
     disposition = call.patience.with_database(
         lambda _: receive(call.services.storage, call.signed_in, incoming)

@@ -10,7 +10,9 @@ import ast
 import io
 import re
 import tokenize
+from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 Check = Callable[[str], "str | None"]
 NOT_CODE = (tokenize.COMMENT, tokenize.STRING, tokenize.NL, tokenize.NEWLINE, tokenize.ENDMARKER)
@@ -98,8 +100,9 @@ def count_non_comment_lines(
     error_msg: str | None = None,
 ) -> Check:
     def check(code: str) -> str | None:
-        lines = {token.start[0] for token in _tokens(code) if token.string.strip()}
-        return _count_complaint("lines", len(lines), at_least, at_most, exactly, error_msg)
+        return _count_complaint(
+            "lines", _counted(code).lines, at_least, at_most, exactly, error_msg
+        )
 
     return check
 
@@ -136,20 +139,34 @@ def prohibited_class_method(
     return lambda code: complaint if method_name in _methods(code, class_name) else None
 
 
-def _tokens(code: str) -> list[tokenize.TokenInfo]:
-    """Up to the first that can not be one: a text that is not Python fails later, with its line."""
-    found: list[tokenize.TokenInfo] = []
-    try:
-        for token in tokenize.generate_tokens(io.StringIO(code.rstrip() + "\n").readline):
-            if token.type not in NOT_CODE:
-                found.append(token)
-    except (tokenize.TokenError, SyntaxError, ValueError):
-        pass
-    return found
+class _Counted:
+    """The tokens of a text, up to the first that can not be one: a text that is not Python fails
+    later, with its line."""
+
+    def __init__(self, code: str) -> None:
+        self.occurrences: Counter[str] = Counter()
+        self.lines = 0
+        last_line = 0
+        try:
+            for token in tokenize.generate_tokens(io.StringIO(code.rstrip() + "\n").readline):
+                if token.type in NOT_CODE:
+                    continue
+                self.occurrences[token.string] += 1
+                if token.string.strip() and token.start[0] != last_line:
+                    last_line = token.start[0]
+                    self.lines += 1
+        except (tokenize.TokenError, SyntaxError, ValueError, RecursionError):
+            pass
+
+
+@lru_cache(maxsize=2)
+def _counted(code: str) -> _Counted:
+    """Many checks ask about one text."""
+    return _Counted(code)
 
 
 def _occurrences(code: str, string: str) -> int:
-    return sum(token.string == string for token in _tokens(code))
+    return _counted(code).occurrences[string]
 
 
 def _defines_function(code: str, name: str) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from sandbox.backend import BackendDescription, BackendHealth, SandboxBackend
-from sandbox.backends.docker.containers import RUNSC
+from sandbox.backends.docker.containers import RUNSC, ContainerSpec
 from sandbox.backends.docker.engine import EngineClient
 from sandbox.backends.docker.grader_images import GraderImages
 from sandbox.backends.docker.image_walk import ImageWalk
@@ -23,9 +23,11 @@ from sandbox.backends.docker.labels import LABEL, Ownership
 from sandbox.backends.docker.legacy import Legacy
 from sandbox.backends.docker.minding import EngineWatch, Minder
 from sandbox.backends.docker.pool import COLD_MARGIN_S, WarmPool
+from sandbox.backends.docker.prepared import PreparedGraders
 from sandbox.backends.docker.pulling import ImagePuller
 from sandbox.backends.docker.removal import Remover
 from sandbox.backends.docker.settings import DockerSettings
+from sandbox.backends.docker.shipped_library import ShippedLibrary
 from sandbox.backends.docker.slots import BoxSlots
 from sandbox.backends.docker.split_container import SplitContainer
 from sandbox.backends.docker.split_uid import SplitUid
@@ -75,9 +77,11 @@ class DockerBackend(SandboxBackend):
             self._images,
             ImagePuller(self._engine),
             ImageWalk(self._engine, self._starter, self._ownership, choose_uid=choose_uid),
+            registries=settings.registries,
         )
         self._remover = Remover(self._engine.remove_container, self._starter.removed)
         self._pool = WarmPool(settings.pool, self._starter.start, self._remover.take_over)
+        self._prepared = PreparedGraders()
         self._watch = EngineWatch(self._engine, ping_timeout_s=settings.ping_timeout_s)
         self._strategies = self._make_strategies()
         self._minder: Minder | None = None
@@ -93,13 +97,21 @@ class DockerBackend(SandboxBackend):
         self._watch.require()
         self._make_image_ready(preparation, strategy)
         kinds = strategy.kinds(preparation)
-        with blaming_image_of(preparation.grader):
+        with (
+            blaming_image_of(preparation.grader),
+            self._prepared.asked_for(preparation, kinds) as is_new,
+        ):
             for spec in kinds:
-                if self._settings.pool.size:
-                    self._ensure_minder()
-                    self._pool.fill(spec, FILL_S)
-                else:
-                    self._starter.discard(self._starter.start(spec, COLD_MARGIN_S))
+                self._make_kind_ready(spec, is_new=is_new)
+
+    def _make_kind_ready(self, spec: ContainerSpec, *, is_new: bool) -> None:
+        if not is_new:
+            self._pool.require_startable(spec)
+        elif self._settings.pool.size:
+            self._ensure_minder()
+            self._pool.fill(spec, FILL_S)
+        else:
+            self._starter.discard(self._starter.start(spec, COLD_MARGIN_S))
 
     def check(self) -> BackendHealth:
         """A run in a container of its own: those of the pool say nothing of whether the engine
@@ -184,8 +196,9 @@ class DockerBackend(SandboxBackend):
             images=self._images,
             pool=self._pool,
             remover=self._remover,
+            library=ShippedLibrary(self._library),
         )
-        self._slots = BoxSlots(workshop, self._settings.slots, self._library)
+        self._slots = BoxSlots(workshop, self._settings.slots)
         by_uid, by_container = SplitUid(workshop), SplitContainer(workshop)
         self._by_our_supervisor: tuple[Strategy, ...] = (by_uid, by_container)
         return {
@@ -209,7 +222,7 @@ class DockerBackend(SandboxBackend):
     def _files(self, what: RunRequest | Preparation) -> list[dict[str, Any]]:
         grader = what.grader
         if isinstance(grader, DirectoryGrader):
-            return read_grader(grader.path, self._library)
+            return read_grader(grader.path, {})
         return []
 
     def _make_image_ready(self, preparation: Preparation, strategy: Strategy) -> None:

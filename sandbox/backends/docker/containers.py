@@ -39,6 +39,10 @@ NO_LASTING_IPC = {
 }
 """System V objects outlive the process that made them, and would hold the memory of the container
 against the grader until the kernel kills that."""
+NO_WAITING_PORTS = {"net.ipv4.tcp_max_tw_buckets": "0"}
+"""A port that a program served is free for the next one at once, and not after a minute."""
+NO_TERMINALS = {"/dev/pts": "ro,nosuid,nodev,noexec,mode=0555,size=4096,nr_inodes=2"}
+"""All containers and the host draw their pseudo-terminals from one pool (kernel.pty.max)."""
 UNMASKED: dict[str, Any] = {"MaskedPaths": [], "ReadonlyPaths": []}
 """The kernel lets nobody mount a box's own /proc who sees one with parts covered. What is not
 covered then belongs to root, who does not exist in a slot; no box sees it, or /sys, at all."""
@@ -168,10 +172,11 @@ def hardened_host_config(
         "OomKillDisable": False,
         "NanoCpus": int(cpus * 1e9),
         "IpcMode": "none",
-        "Sysctls": {} if runtime == RUNSC else NO_LASTING_IPC,
+        "Sysctls": {} if runtime == RUNSC else NO_LASTING_IPC | NO_WAITING_PORTS,
         "Ulimits": [
             {"Name": "nofile", "Soft": OPEN_FILES, "Hard": OPEN_FILES},
-            {"Name": "core", "Soft": 0, "Hard": 0},
+            # Less would have the kernel start a program that takes the core (see `start.c`).
+            {"Name": "core", "Soft": 1, "Hard": 1},
             {"Name": "fsize", "Soft": file_bytes, "Hard": file_bytes},
         ],
         "LogConfig": {"Type": "none"},
@@ -181,7 +186,8 @@ def hardened_host_config(
 
 
 def _tmpfs(spec: ContainerSpec, learner_uid: int) -> dict[str, str]:
-    places: dict[str, str] = {}
+    # gVisor has a pool of its own.
+    places: dict[str, str] = {} if spec.is_gvisor else dict(NO_TERMINALS)
     if spec.role is Role.SLOT:
         return places
     if spec.role is not Role.GRADER:

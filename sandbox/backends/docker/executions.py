@@ -89,6 +89,7 @@ def checked_answer(answer: Frame, bounds: Bounds) -> Frame:
         checked[stream] = pack_bytes(content)
     if "files" in answer:
         checked["files"] = _checked_files(answer["files"], bounds)
+        checked |= _checked_left_out(answer.get("left_out"), bounds)
     return checked
 
 
@@ -109,6 +110,14 @@ def _checked_files(files: object, bounds: Bounds) -> dict[str, str]:
     if sum(map(len, contents.values())) > bounds.collected_bytes:
         raise FrameError("more files than fit into the box")
     return {name: pack_bytes(content) for name, content in contents.items()}
+
+
+def _checked_left_out(names: object, bounds: Bounds) -> Frame:
+    """Collected files that had no room in the answer."""
+    if not isinstance(names, list):
+        return {}
+    known = bounds.collect.intersection(name for name in names if isinstance(name, str))
+    return {"left_out": sorted(known)} if known else {}
 
 
 def _ran(reason: str, code: int, wall_ms: float) -> Frame:

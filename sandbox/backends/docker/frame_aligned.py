@@ -4,7 +4,7 @@ still there for the next reader."""
 from __future__ import annotations
 
 from sandbox.backends.docker.attached import AttachedChannel
-from sandbox.supervisor.frames import HEADER
+from sandbox.supervisor.frames import HEADER_BYTES
 
 
 class FrameAlignedChannel:
@@ -22,14 +22,14 @@ class FrameAlignedChannel:
     def receive(self, timeout_s: float) -> bytes:
         """As `conversation.Channel`; a frame may come in pieces. Raises TimeoutError."""
         # Without its length nothing of a frame is given; `timeout_s` is per piece that arrives.
-        while len(self._buffer) < (1 if self._left else HEADER.size):
+        while len(self._buffer) < (1 if self._left else HEADER_BYTES):
             more = self._channel.receive(timeout_s)
             if not more:
                 return b""
             self._buffer += more
         if self._left == 0:
-            (length,) = HEADER.unpack_from(self._buffer)
-            self._left = HEADER.size + length
+            length = int.from_bytes(self._buffer[:HEADER_BYTES], "big")
+            self._left = HEADER_BYTES + length
         piece = bytes(self._buffer[: self._left])
         del self._buffer[: len(piece)]
         self._left -= len(piece)

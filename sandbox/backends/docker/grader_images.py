@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from sandbox.backends.docker.engine import EngineClient
 from sandbox.backends.docker.image_walk import ImageWalk
 from sandbox.backends.docker.images import Image, ImageLookup, ImageMissing, machine_of
-from sandbox.backends.docker.pulling import BY_DIGEST, IMAGE_ID, ImagePuller, OtherMachine
-from sandbox.errors import GraderNotUsable, SandboxUnavailable
+from sandbox.backends.docker.pulling import (
+    BY_DIGEST,
+    IMAGE_ID,
+    ImagePuller,
+    OtherMachine,
+    registry_of,
+)
+from sandbox.errors import GraderNotUsable, HostCannot, SandboxUnavailable
 
 
 class GraderImages:
     """Thread-safe."""
 
     def __init__(
-        self, engine: EngineClient, images: ImageLookup, puller: ImagePuller, walk: ImageWalk
+        self,
+        engine: EngineClient,
+        images: ImageLookup,
+        puller: ImagePuller,
+        walk: ImageWalk,
+        *,
+        registries: Container[str],
     ) -> None:
         self._engine = engine
         self._images = images
         self._puller = puller
         self._walk = walk
+        self._registries = registries
         self._machine = ""
 
     def make_ready(self, reference: str, *, runtime: str | None) -> None:
@@ -53,8 +68,15 @@ class GraderImages:
                 f"{missing}, and an image id can not be fetched: publish it by a registry's digest "
                 "(`graders build --push`), or build it here"
             ) from missing
-        if not BY_DIGEST.fullmatch(reference):
+        pinned = BY_DIGEST.fullmatch(reference)
+        if pinned is None:
             raise GraderNotUsable(f"{missing}") from missing
+        registry = registry_of(pinned["name"])
+        if registry not in self._registries:
+            raise HostCannot(
+                f"{missing}, and this host does not fetch images from {registry}: an operator may "
+                f"allow it with `grader-worker sandboxd --registry {registry}`"
+            ) from missing
         self._puller.pull(reference)
         return self._images.find(reference)
 

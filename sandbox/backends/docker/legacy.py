@@ -12,7 +12,13 @@ import json
 import time
 from typing import Any
 
-from sandbox.backends.docker.containers import ContainerSpec, hardened_host_config, our_config
+from sandbox.backends.docker.containers import (
+    NO_TERMINALS,
+    RUNSC,
+    ContainerSpec,
+    hardened_host_config,
+    our_config,
+)
 from sandbox.backends.docker.images import Image
 from sandbox.backends.docker.labels import Ownership
 from sandbox.backends.docker.legacy_result import LegacyNonsense, legacy_result
@@ -20,7 +26,7 @@ from sandbox.backends.docker.pool import COLD_MARGIN_S
 from sandbox.backends.docker.starting import ContainerStarter, StartedContainer
 from sandbox.backends.docker.strategy import Strategy, Workshop, blaming_image_of
 from sandbox.conversation import GRACE_S, MEMORY_NOTICE, TIME_NOTICE
-from sandbox.errors import GraderNotUsable
+from sandbox.errors import GraderNotUsable, HostCannot
 from sandbox.run import MIB, ExitReason, ImageGrader, Preparation, RunRequest, RunResult
 from sandbox.seccomp import docker_profile
 
@@ -64,7 +70,7 @@ class Legacy(Strategy):
         if not isinstance(what.grader, ImageGrader):
             raise GraderNotUsable("isolation none is for images of other systems only")
         if not self._workshop.settings.allow_legacy.get(what.grader.image):
-            raise GraderNotUsable(
+            raise HostCannot(
                 f"{what.grader.image} may not run with isolation none: its grades could be forged "
                 f"by learners; an operator may allow it with a reason"
             )
@@ -103,7 +109,8 @@ def _config(image: Image, request: RunRequest, labels: dict[str, str]) -> dict[s
         runtime=request.runtime,
     )
     host["Tmpfs"] = {
-        "/tmp": f"nosuid,nodev,mode=1777,size={SCRATCH_BYTES},nr_inodes=2000"  # noqa: S108
+        "/tmp": f"nosuid,nodev,mode=1777,size={SCRATCH_BYTES},nr_inodes=2000",  # noqa: S108
+        **({} if request.runtime == RUNSC else NO_TERMINALS),
     }
     return our_config(image, labels, host) | {
         "Cmd": [path, str(int(request.job.get("seed", 0)))],

@@ -46,8 +46,14 @@ class EngineWatch:
         else:
             self._down = None
         if (before is None) != (self._down is None):
-            action = "engine_back" if self._down is None else "engine_down"
-            log.warning("the Docker Engine", extra={"action": action, "why": self._down or ""})
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._down is None:
+            log.warning("the Docker Engine answers again", extra={"action": "engine_back"})
+        else:
+            facts = {"action": "engine_down", "why": self._down}
+            log.warning("the Docker Engine is not to be used: %s", self._down, extra=facts)
 
 
 class Minder:

@@ -1,7 +1,8 @@
 """Containers that are started before anybody needs them, each for one use.
 
-One shelf per kind of container. A shelf is made by whoever asks for that kind and is dropped when
-nobody has for a while, when its image has been rebuilt, or when memory is needed elsewhere.
+One shelf per kind of container. A shelf is made by the first who asks for that kind and by any run
+of it. It is dropped when no run has come for a while or when its image has been rebuilt, and gives
+containers away when memory is needed elsewhere.
 """
 
 from __future__ import annotations
@@ -95,10 +96,17 @@ class WarmPool:
 
         `want=False` leaves the pool as it was. Raises what `start` does.
         """
-        if not (self._settings.size and want):
-            return self._start_cold(spec, lasting_s)
-        taken = self._take_waiting(spec, lasting_s)
-        return taken or self._start_cold(spec, lasting_s)
+        container, useless = None, list[StartedContainer]()
+        with self._changed:
+            if self._settings.size and want:
+                container, useless = self._take_waiting(spec, lasting_s)
+            if container is None:
+                # Before any refiller hears of a new shelf: this run goes first.
+                self._cold_starts += 1
+        try:
+            return container or self._start_cold(spec, lasting_s)
+        finally:
+            self._discard_all(useless)
 
     def run_begins(self) -> None:
         """Refills hold back a little while runs go on."""
@@ -126,6 +134,20 @@ class WarmPool:
                     raise SandboxUnavailable(f"no container was ready within {timeout_s:g} s")
             if not shelf.waiting and shelf.error is not None:
                 raise shelf.error
+
+    def require_startable(self, spec: ContainerSpec) -> None:
+        """Raises why the last of this kind could not be started, if the next run would have to
+        try. Wants nothing: a kind that no run takes any more goes its way."""
+        with self._changed:
+            shelf = self._shelves.get(spec)
+            if shelf is not None and shelf.error is not None and not shelf.waiting:
+                raise shelf.error
+
+    def used_again(self, spec: ContainerSpec) -> None:
+        """A run has come that needed none of those that wait: its slot was there already."""
+        with self._changed:
+            if spec in self._shelves:
+                self._shelves[spec].wanted_at = self._clock()
 
     def wanted(self) -> list[ContainerSpec]:
         with self._changed:
@@ -166,23 +188,26 @@ class WarmPool:
             useless = [one for spec in list(self._shelves) for one in self._dropped(spec)]
         self._discard_all(useless)
 
-    def _take_waiting(self, spec: ContainerSpec, lasting_s: float) -> StartedContainer | None:
-        with self._changed:
-            shelf = self._wanted(spec)
-            while True:
-                container, useless = self._next_usable(shelf, lasting_s)
-                if container is not None or shelf.hoping >= shelf.pending or self._closing:
-                    break
-                # One that is on its way is ready sooner than one begun now.
-                shelf.hoping += 1
-                self._changed.wait()
-                shelf.hoping -= 1
-            if container is None:
-                self._misses += 1
-            else:
-                self._hits += 1
-        self._discard_all(useless)
-        return container
+    def _take_waiting(
+        self, spec: ContainerSpec, lasting_s: float
+    ) -> tuple[StartedContainer | None, list[StartedContainer]]:
+        """One that is ready or becomes so; and those met on the way that are no use."""
+        shelf = self._wanted(spec)
+        useless: list[StartedContainer] = []
+        while True:
+            container, more = self._next_usable(shelf, lasting_s)
+            useless += more
+            if container is not None or shelf.hoping >= shelf.pending or self._closing:
+                break
+            # One that is on its way is ready sooner than one begun now.
+            shelf.hoping += 1
+            self._changed.wait()
+            shelf.hoping -= 1
+        if container is None:
+            self._misses += 1
+        else:
+            self._hits += 1
+        return container, useless
 
     def _next_usable(
         self, shelf: Shelf, lasting_s: float
@@ -201,8 +226,6 @@ class WarmPool:
         return None, useless
 
     def _start_cold(self, spec: ContainerSpec, lasting_s: float) -> StartedContainer:
-        with self._changed:
-            self._cold_starts += 1
         try:
             return self._start(spec, lasting_s + COLD_MARGIN_S)
         finally:
@@ -269,7 +292,7 @@ class WarmPool:
             for shelf in self._shelves.values()
             if len(shelf.waiting) + shelf.pending < self._settings.size
         ]
-        for shelf in sorted(lacking, key=lambda shelf: len(shelf.waiting) + shelf.pending):
+        for shelf in sorted(lacking, key=_need):
             if shelf.retry_at <= now and self._has_room(shelf):
                 return shelf, 0.0
         later = [shelf.retry_at - now for shelf in lacking if shelf.retry_at > now]
@@ -307,8 +330,13 @@ class WarmPool:
             self._changed.notify_all()
         if error is not None:
             log.warning(
-                "a waiting container could not be started",
-                extra={"action": "pool_refill_failed", "why": str(error)},
+                "a waiting container could not be started: %s",
+                error,
+                extra={
+                    "action": "pool_refill_failed",
+                    "image": shelf.spec.image.reference,
+                    "why": str(error),
+                },
             )
         self._discard_all(useless)
 
@@ -326,12 +354,20 @@ class WarmPool:
         return [*dead, *old]
 
     def _making_room(self, now: float) -> list[StartedContainer]:
-        """For a kind that is wanted and has none: one of the kind that is wanted least."""
-        starved = [s for s in self._shelves.values() if not (s.waiting or s.pending)]
+        """For a kind that is wanted and has none: one of the kind that is wanted least. Never for
+        one that is wanted still less, or two of them would take turns at starting containers."""
         spared = [s for s in self._shelves.values() if s.waiting and now - s.wanted_at > SPARED_S]
-        if not spared or all(self._has_room(shelf) for shelf in starved):
+        if not spared:
             return []
-        return [min(spared, key=lambda shelf: shelf.wanted_at).waiting.popleft()]
+        least = min(spared, key=lambda shelf: shelf.wanted_at)
+        starved = [
+            shelf
+            for shelf in self._shelves.values()
+            if not (shelf.waiting or shelf.pending)
+            and shelf.wanted_at > least.wanted_at
+            and shelf.retry_at <= now
+        ]
+        return [] if all(map(self._has_room, starved)) else [least.waiting.popleft()]
 
     def _dropped(self, spec: ContainerSpec) -> list[StartedContainer]:
         shelf = self._shelves.pop(spec, None)
@@ -344,3 +380,8 @@ class WarmPool:
     def _discard_all(self, containers: list[StartedContainer]) -> None:
         for container in containers:
             self._discard(container)
+
+
+def _need(shelf: Shelf) -> tuple[int, float]:
+    """Sorts shelves: those with the fewest containers first, of these who is wanted most."""
+    return len(shelf.waiting) + shelf.pending, -shelf.wanted_at

@@ -115,6 +115,8 @@ class Remover:
         with self._lock:
             self._left.append(container_id)
         log.warning(
-            "a container could not be removed",
+            "container %s could not be removed and is tried again: %s",
+            container_id[:12],
+            why,
             extra={"action": "container_left", "container": container_id[:12], "why": why},
         )

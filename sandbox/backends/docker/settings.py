@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
 from sandbox.errors import GraderNotUsable
@@ -27,7 +27,7 @@ class PoolSettings:
     memory_bytes: int = 512 * MIB
     """All that wait together, as estimated by `idle_bytes` and `gvisor_idle_bytes`."""
     idle_expiry_s: float = 900.0
-    """A kind that nobody has asked for this long is dropped."""
+    """A kind of which no run has come for this long is dropped; the next run brings it back."""
     max_age_s: float = 3600.0
     """A waiting container this old is replaced."""
     refillers: int = max(1, (os.cpu_count() or 2) - 1)
@@ -65,6 +65,9 @@ class DockerSettings:
     ping_timeout_s: float = 3.0
     pool: PoolSettings = PoolSettings()
     slots: SlotSettings = SlotSettings()
+    registries: Container[str] = frozenset()
+    """`HOST` or `HOST:PORT` from which grader images may be fetched. Authors choose the name of an
+    image, so a host that fetched from anywhere would knock at any door of its network for them."""
     allow_legacy: Mapping[str, str] = field(default_factory=dict)
     """Image -> reason. Only these run with `Isolation.NONE`, whose grades a learner can forge."""
 

@@ -190,12 +190,14 @@ class SlotPool:
             patience_s = slot.returned_at + CLEAN_S - self._clock()
             await_ready(slot.channel, max(0.05, patience_s))
         except (SupervisorLost, SandboxUnavailable) as error:
+            why = f"{error}; {slot.container.channel.stderr}"[:300]
             log.warning(
-                "a slot is thrown away after its run",
+                "a slot is thrown away after its run: %s",
+                why,
                 extra={
                     "action": "slot_unclean",
                     "container": slot.container.container_id[:12],
-                    "why": f"{error}; {slot.container.channel.stderr}"[:300],
+                    "why": why,
                 },
             )
             return False

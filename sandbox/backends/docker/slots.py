@@ -7,10 +7,9 @@ one submission at a time.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from sandbox.backends.docker.slot_pool import Slot, SlotPool
 from sandbox.backends.docker.split_uid import as_preparation, does_not_fit
 from sandbox.backends.docker.strategy import Strategy, Workshop
 from sandbox.boxes import BoxOwners, BoxPrograms, box_isolation, forbids_user_namespaces
-from sandbox.bundle import LIBRARY_PREFIX, read_grader
+from sandbox.bundle import read_grader
 from sandbox.conversation import (
     MEMORY_NOTICE,
     TIME_NOTICE,
@@ -38,8 +37,6 @@ from sandbox.run import DirectoryGrader, Preparation, RunRequest, RunResult
 BASE_NAME = re.compile(r"[a-z][a-z0-9]{0,30}")
 LIBRARY = "/xq/lib"
 """The grader library in the image, compiled: a run that brings its own compiles it each time."""
-LIBRARY_LABEL = "org.xqueue.library"
-"""Which library that is, as `library_digest` names it."""
 SLOT_PROGRAMS = BoxPrograms(
     bwrap="/usr/bin/bwrap",
     python=Path("/usr/bin/python3"),
@@ -66,12 +63,9 @@ CANNOT = "this host cannot run isolation box, use split-uid here: "
 class BoxSlots(Strategy):
     """One slot per run, used again by the next."""
 
-    def __init__(
-        self, workshop: Workshop, settings: SlotSettings, library: Mapping[str, bytes]
-    ) -> None:
+    def __init__(self, workshop: Workshop, settings: SlotSettings) -> None:
         self._workshop = workshop
         self._settings = settings
-        self._library = library_digest(library)
         self.pool = SlotPool(settings, workshop.pool.take, workshop.remover.take_over)
         self._proven: Preparation | None = None
 
@@ -84,9 +78,10 @@ class BoxSlots(Strategy):
 
     def run(self, request: RunRequest, files: list[dict[str, Any]], *, want: bool) -> RunResult:
         spec = self._spec(as_preparation(request))
-        if spec.image.labels.get(LIBRARY_LABEL) == self._library:
-            files = _without_library(files)
+        files = self._workshop.library.beside(files, spec.image)
         start = start_frame(request, files, slot_isolation())
+        if want:
+            self._workshop.pool.used_again(spec)
         asked_at = time.monotonic()
         lasting_s = request.limits.wall_s
         slot = self.pool.borrow(spec, lasting_s) if want else self.pool.start(spec, lasting_s)
@@ -194,16 +189,3 @@ def slot_isolation() -> dict[str, Any]:
     """The start frame's `isolation` for a slot."""
     library = ("--ro-bind", LIBRARY, LIBRARY)
     return box_isolation(SLOT_PROGRAMS, SLOT_OWNERS, grader_options=library)
-
-
-def library_digest(library: Mapping[str, bytes]) -> str:
-    """What `deploy/docker/build.sh` computes of the same files with `sha256sum`."""
-    lines = (
-        f"{hashlib.sha256(content).hexdigest()}  {path}\n"
-        for path, content in sorted(library.items(), key=lambda item: item[0].encode())
-    )
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def _without_library(files: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [file for file in files if not file["path"].startswith(f"{LIBRARY_PREFIX}/")]

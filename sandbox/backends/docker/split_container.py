@@ -64,7 +64,7 @@ class SplitContainer(Strategy):
 
     def run(self, request: RunRequest, files: list[Frame], *, want: bool) -> RunResult:
         grader, learner = self.kinds(as_preparation(request))
-        start = start_frame(request, files)
+        start = start_frame(request, self._workshop.library.beside(files, grader.image))
         asked_at = time.monotonic()
         with (
             blaming_image_of(request.grader),

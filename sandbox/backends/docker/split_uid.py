@@ -45,7 +45,7 @@ class SplitUid(Strategy):
 
     def run(self, request: RunRequest, files: list[dict[str, Any]], *, want: bool) -> RunResult:
         [spec] = self.kinds(as_preparation(request))
-        start = start_frame(request, files)
+        start = start_frame(request, self._workshop.library.beside(files, spec.image))
         asked_at = time.monotonic()
         with (
             blaming_image_of(request.grader),

@@ -15,6 +15,7 @@ from sandbox.backends.docker.pool import WarmPool
 from sandbox.backends.docker.pulling import is_pinned
 from sandbox.backends.docker.removal import Remover
 from sandbox.backends.docker.settings import DockerSettings
+from sandbox.backends.docker.shipped_library import ShippedLibrary
 from sandbox.backends.docker.starting import ImageNotStartable, StartedContainer
 from sandbox.conversation import Conversation
 from sandbox.errors import GraderNotUsable, SandboxUnavailable
@@ -33,6 +34,7 @@ class Workshop:
     images: ImageLookup
     pool: WarmPool
     remover: Remover
+    library: ShippedLibrary
 
     def image_of(self, grader: GraderSource) -> Image:
         """Raises GraderNotUsable, SandboxUnavailable."""
@@ -77,7 +79,7 @@ class Strategy(ABC):
 
     @abstractmethod
     def run(self, request: RunRequest, files: list[dict[str, Any]], *, want: bool) -> RunResult:
-        """As `SandboxBackend.run`; `files` are the grader's, none if they are in its image.
+        """As `SandboxBackend.run`; `files` are the grader's own, none if they are in its image.
 
         With `want`, the containers it uses become ones that the pool holds ready.
         """

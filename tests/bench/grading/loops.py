@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+import resource
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.bench.result import percentile_ms
@@ -40,8 +41,44 @@ class Seen:
 
 
 def one_by_one(work: Work, *, count: int, between: Callable[[], None] = lambda: None) -> Seen:
-    """`between` runs before each and is not part of the latency (a pool refills, say)."""
-    return _measured(lambda latencies: [_timed(work, latencies, between) for _ in range(count)])
+    """`between` runs before each and is not part of the time (a pool refills, say), but its
+    processor time is the work's."""
+    seen = _measured(lambda latencies: [_timed(work, latencies, between) for _ in range(count)])
+    return replace(seen, duration_s=sum(seen.latencies_s))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two ways that took turns, so that whatever else the machine does slows both alike."""
+
+    seen: Seen
+    yardstick: Seen
+
+    @property
+    def ratio(self) -> float:
+        """Of the medians."""
+        return self.seen.percentile_ms(50) / self.yardstick.percentile_ms(50)
+
+
+def in_turns(
+    work: Work, yardstick: Work, *, count: int, between: Callable[[], None] = lambda: None
+) -> Pair:
+    """As `one_by_one`, with a subprocess of ours as the yardstick before each."""
+    latencies: list[float] = []
+    cpu_s = 0.0
+
+    def before() -> None:
+        nonlocal cpu_s
+        between()
+        cpu_before_s = _children_cpu_s()
+        _timed(yardstick, latencies)
+        cpu_s += _children_cpu_s() - cpu_before_s
+
+    seen = one_by_one(work, count=count, between=before)
+    return Pair(
+        seen=replace(seen, machine_cpu_s=seen.machine_cpu_s - cpu_s),
+        yardstick=Seen(latencies_s=latencies, duration_s=sum(latencies), machine_cpu_s=cpu_s),
+    )
 
 
 def as_many_as_go(work: Work, *, at_once: int, for_s: float) -> Seen:
@@ -98,6 +135,11 @@ def _timed(work: Work, latencies: list[float], before: Callable[[], None] = lamb
 def _timed_since(begun_s: float, work: Work, latencies: list[float]) -> None:
     work()
     latencies.append(time.perf_counter() - begun_s)
+
+
+def _children_cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def machine_cpu_s() -> float:

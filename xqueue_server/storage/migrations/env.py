@@ -7,11 +7,14 @@ from alembic import context
 from xqueue_server.storage import grader_schema  # noqa: F401 - adds its tables to the metadata
 from xqueue_server.storage.schema import metadata
 
+# Several hosts may start at once: the second waits, then finds nothing to do. So all revisions are
+# one transaction, begun here: between two, another host could do the next one as well.
 connection = context.config.attributes["connection"]
 if connection.dialect.name == "postgresql":
     connection.exec_driver_sql("SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = 0")
-    # Several hosts may start at once: the second waits, then finds nothing to do.
     connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7310425)")
+else:
+    connection.exec_driver_sql("SELECT 1")  # BEGIN IMMEDIATE comes before it, with the write lock
 context.configure(
     connection=connection,
     target_metadata=metadata,

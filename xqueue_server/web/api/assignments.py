@@ -10,6 +10,7 @@ from xqueue_server import trying
 from xqueue_server.grader import NAME
 from xqueue_server.storage import Transaction, graders, policies, readiness
 from xqueue_server.storage.graders import ActiveVersion
+from xqueue_server.storage.policies import Policy
 from xqueue_server.storage.readiness import HostReport
 from xqueue_server.web.api.answer import answer_unless_known, nothing
 from xqueue_server.web.api.call import (
@@ -20,7 +21,11 @@ from xqueue_server.web.api.call import (
     require_version,
 )
 from xqueue_server.web.api.caller import WORKER
-from xqueue_server.web.api.documents import assignment_document, trial_assignment_document
+from xqueue_server.web.api.documents import (
+    assignment_document,
+    listed_assignment_document,
+    trial_assignment_document,
+)
 from xqueue_server.web.api.problem import ApiError
 
 MAX_READINESS_BYTES = 256 * 1024
@@ -33,17 +38,17 @@ def list_assignments(call: ApiCall) -> Response:
     found: list[dict[str, Any]] = []
     with call.services.storage.read() as tx:
         for queue in call.caller.chosen_queues(tx, WORKER, call.parameters("queue")):
-            found += [assignment_document(active) for active in _runnable(tx, queue)]
+            policy = policies.of_queue(tx, queue)
+            found += [listed_assignment_document(v, policy) for v in _runnable(tx, queue, policy)]
     return answer_unless_known(call.request, {"assignments": found})
 
 
-def _runnable(tx: Transaction, queue: str) -> list[ActiveVersion]:
+def _runnable(tx: Transaction, queue: str, policy: Policy) -> list[ActiveVersion]:
     """Active versions, but for forgeable ones where that is not (or no longer) allowed."""
-    allows_legacy = policies.of_queue(tx, queue).legacy_reason is not None
     return [
         active
         for active in graders.active_versions(tx, queue)
-        if allows_legacy or not active.version.manifest.is_forgeable
+        if policy.legacy_reason is not None or not active.version.manifest.is_forgeable
     ]
 
 
@@ -77,7 +82,9 @@ def put_readiness(call: ApiCall) -> Response:
             call.caller.require(tx, WORKER, queue)
     with call.services.storage.write() as tx:
         for report in _in_order(reports):
-            readiness.store(tx, report)
+            # A queue may have been removed and made anew; nobody is to read of what never was.
+            if graders.has_version(tx, report.queue, report.name, report.version):
+                readiness.store(tx, report)
     return nothing()
 
 
@@ -109,5 +116,11 @@ def _report(host: str, index: int, item: Any) -> HostReport:
         version=version,
         host=host,
         is_ready=is_ready,
-        problem=problem[:MAX_PROBLEM_CHARS] if problem else None,
+        problem=_one_line(problem) if problem else None,
     )
+
+
+def _one_line(problem: str) -> str:
+    """What an engine or a registry said ends on a course team's terminal."""
+    shown = "".join(c if c.isprintable() else " " for c in problem[:MAX_PROBLEM_CHARS])
+    return " ".join(shown.split())

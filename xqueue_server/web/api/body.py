@@ -9,7 +9,7 @@ from flask import Request
 from werkzeug.exceptions import HTTPException
 
 from xqueue_server.web.api.problem import ApiError
-from xqueue_server.web.forms import BROKEN_STREAM, CHUNK
+from xqueue_server.web.forms import BROKEN_STREAM, CHUNK, is_whole
 
 
 def read_bytes(request: Request, most_bytes: int) -> bytes:
@@ -19,6 +19,8 @@ def read_bytes(request: Request, most_bytes: int) -> bytes:
             content = _read_past(request, most_bytes)
         except (HTTPException, *BROKEN_STREAM):
             raise ApiError(400, "malformed", "The request body can not be read") from None
+        if not is_whole(request, len(content)):
+            raise ApiError(400, "malformed", "The request body ends before its Content-Length")
         if len(content) <= most_bytes:
             return content
     raise ApiError(413, "too-large", f"The body is larger than {most_bytes} bytes")

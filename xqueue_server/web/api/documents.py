@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from xqueue_server.grader import Grader, GraderSource, GraderVersion
 from xqueue_server.storage.graders import ActiveVersion
+from xqueue_server.storage.policies import Policy
 from xqueue_server.storage.readiness import HostReadiness
 from xqueue_server.trial import Trial
 from xqueue_server.web.api.answer import instant
@@ -40,8 +42,16 @@ def version_document(version: GraderVersion, grader: Grader) -> dict[str, Any]:
     }
 
 
+def queue_isolation_document(
+    policy: Policy, demanded: str | None, source: GraderSource
+) -> dict[str, Any] | None:
+    """The operator's choice, where it holds for such a grader."""
+    chosen = policy.isolation_of(demanded, source)
+    return None if chosen is None else asdict(chosen)
+
+
 def grader_document(
-    grader: Grader, version: GraderVersion, hosts: Sequence[HostReadiness]
+    grader: Grader, version: GraderVersion, hosts: Sequence[HostReadiness], policy: Policy
 ) -> dict[str, Any]:
     """`version` is the active one, or the latest where none is."""
     manifest = version.manifest
@@ -56,6 +66,7 @@ def grader_document(
         "active_version": grader.active,
         "latest_version": grader.latest,
         "isolation": manifest.isolation,
+        "queue_isolation": queue_isolation_document(policy, manifest.isolation, version.source),
         "forgeable": manifest.is_forgeable,
         "lms_points": manifest.lms_points,
         "hosts_ready": sum(h.is_ready for h in of_active),
@@ -73,8 +84,16 @@ def readiness_document(host: HostReadiness) -> dict[str, Any]:
     }
 
 
+def listed_assignment_document(active: ActiveVersion, policy: Policy) -> dict[str, Any]:
+    """With what may change while the version does not."""
+    version = active.version
+    demanded = version.manifest.isolation
+    chosen = queue_isolation_document(policy, demanded, version.source)
+    return assignment_document(active) | {"queue_isolation": chosen}
+
+
 def assignment_document(active: ActiveVersion) -> dict[str, Any]:
-    """What a worker needs to run a version."""
+    """What a worker needs to run a version; workers keep it, so it never changes."""
     version = active.version
     return {
         "queue": version.queue,
@@ -89,8 +108,6 @@ def assignment_document(active: ActiveVersion) -> dict[str, Any]:
 
 
 def trial_assignment_document(trial: Trial) -> dict[str, Any]:
-    manifest = json.loads(trial.manifest_text)
-    isolation = manifest.get("isolation")
     return {
         "queue": trial.queue,
         "name": trial.name,
@@ -98,7 +115,7 @@ def trial_assignment_document(trial: Trial) -> dict[str, Any]:
         "trial": trial.id,
         "default": False,
         **source_document(trial.source),
-        "isolation": isolation,
-        "forgeable": isolation == "none",
-        "manifest": manifest,
+        "isolation": trial.manifest.isolation,
+        "forgeable": trial.manifest.is_forgeable,
+        "manifest": json.loads(trial.manifest_text),
     }

@@ -9,7 +9,7 @@ from flask import Response
 from xqueue_server.errors import NotFound
 from xqueue_server.fault import Fault, FaultKind
 from xqueue_server.grader import NAME
-from xqueue_server.storage import faults
+from xqueue_server.storage import faults, forgeable
 from xqueue_server.web.api.answer import answer, instant
 from xqueue_server.web.api.call import HIGHEST_ID, ApiCall
 from xqueue_server.web.api.caller import READER
@@ -43,7 +43,16 @@ def show_fault(call: ApiCall, fault_id: int) -> Response:
         if fault is None or not call.caller.account.may(READER, fault.queue):
             raise NotFound("No such fault")
         held = faults.submissions_of(tx, fault_id)
-    submissions = [{"id": s.submission_id, "state": s.state, "at": instant(s.at)} for s in held]
+        marked = forgeable.among(tx, [s.submission_id for s in held])
+    submissions = [
+        {
+            "id": s.submission_id,
+            "state": s.state,
+            "forgeable": s.submission_id in marked,
+            "at": instant(s.at),
+        }
+        for s in held
+    ]
     return answer(_document(fault) | {"detail": fault.detail, "submissions": submissions})
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from flask import Response
 
 from xqueue_server import publishing
-from xqueue_server.storage import Transaction, graders, readiness, test_counts
+from xqueue_server.errors import NotFound
+from xqueue_server.storage import Transaction, graders, policies, readiness, test_counts
 from xqueue_server.storage.test_counts import GraderKey
 from xqueue_server.web.api.answer import answer
 from xqueue_server.web.api.call import HIGHEST_VERSION, ApiCall, require_name, require_version
@@ -26,10 +27,11 @@ def list_graders(call: ApiCall) -> Response:
     with call.services.storage.read() as tx:
         for queue in call.caller.chosen_queues(tx, READER, call.parameters("queue")):
             hosts = readiness.recent(tx, queue, within_s=READY_WITHIN_S)
+            policy = policies.of_queue(tx, queue)
             for grader in graders.of_queue(tx, queue):
                 number = grader.active or grader.latest
                 version = graders.version_of(tx, queue, grader.name, number)
-                found.append(grader_document(grader, version, hosts))
+                found.append(grader_document(grader, version, hosts, policy))
     return answer({"graders": found})
 
 
@@ -60,9 +62,10 @@ def show_grader(call: ApiCall, queue: str, name: str) -> Response:
         versions = graders.versions_of(tx, queue, name)
         hosts = readiness.of_grader(tx, queue, name)
         recent = readiness.recent(tx, queue, within_s=READY_WITHIN_S)
+        policy = policies.of_queue(tx, queue)
     used = next(v for v in versions if v.version == (grader.active or grader.latest))
     return answer(
-        grader_document(grader, used, recent)
+        grader_document(grader, used, recent, policy)
         | {
             "versions": [version_document(v, grader) for v in versions],
             "readiness": [readiness_document(h) for h in hosts],
@@ -99,7 +102,8 @@ def make_default(call: ApiCall, queue: str, name: str) -> Response:
         grader = graders.get(tx, queue, name)
         version = graders.version_of(tx, queue, name, grader.active or grader.latest)
         recent = readiness.recent(tx, queue, within_s=READY_WITHIN_S)
-    return answer(grader_document(grader, version, recent))
+        policy = policies.of_queue(tx, queue)
+    return answer(grader_document(grader, version, recent, policy))
 
 
 def show_tests(call: ApiCall, queue: str, name: str) -> Response:
@@ -108,6 +112,8 @@ def show_tests(call: ApiCall, queue: str, name: str) -> Response:
         grader = graders.get(tx, queue, require_name(name, queue))
         default = grader.active or grader.latest
         version = call.whole_number("version", default, most=HIGHEST_VERSION) or default
+        if not graders.has_version(tx, queue, name, version):
+            raise NotFound(f"Grader '{name}' of queue '{queue}' has no version {version}")
         return answer(
             {
                 "queue": queue,

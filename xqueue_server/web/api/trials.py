@@ -11,7 +11,7 @@ from flask import Response
 
 from xqueue_server import trying
 from xqueue_server.settings import Settings
-from xqueue_server.trial import ENDED, Standing
+from xqueue_server.trial import ENDED, MOST_FILES_BYTES, Standing
 from xqueue_server.web.api.answer import answer, instant, instant_or_none
 from xqueue_server.web.api.call import HIGHEST_ID, ApiCall
 from xqueue_server.web.api.caller import AUTHOR
@@ -46,9 +46,8 @@ def begin_trial(call: ApiCall) -> Response:
 
 
 def _most_bytes(settings: Settings) -> int:
-    """What a submission may have, as JSON: escapes and base64 make it longer."""
-    files = settings.max_files * settings.max_file_bytes * 4 // 3
-    return MAX_PUBLICATION_BYTES + 2 * settings.max_body_bytes + files
+    """What a trial may have, as JSON: escapes and base64 make it longer."""
+    return MAX_PUBLICATION_BYTES + 2 * settings.max_body_bytes + MOST_FILES_BYTES * 4 // 3
 
 
 def show_trial(call: ApiCall, trial_id: int) -> Response:
@@ -79,6 +78,7 @@ def _document(standing: Standing) -> dict[str, Any]:
         "state": standing.state,
         "held_reason": standing.held_reason,
         "detail": standing.detail,
+        "forgeable": trial.manifest.is_forgeable,
         "reply": _parsed(standing.reply),
         "record": _parsed(trial.record),
         "created_at": instant(trial.created_at),

@@ -16,6 +16,10 @@ INSTANT = sa.BigInteger()
 
 def upgrade() -> None:
     _allow_roles("lms", "grader", "operator", "author")
+    # With a default of the database's: 0001's programs go on storing results beside ours.
+    op.add_column(
+        "results", sa.Column("forgeable", sa.Boolean(), server_default=sa.false(), nullable=False)
+    )
     op.create_table(
         "bundles",
         sa.Column("digest", sa.String(length=64), nullable=False),
@@ -80,6 +84,7 @@ def upgrade() -> None:
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("grader", sa.String(length=63), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("isolation", sa.String(length=32), nullable=True),
         sa.Column("at", INSTANT, nullable=False),
         sa.PrimaryKeyConstraint("key_hash", name="pk_lease_graders"),
     )
@@ -121,6 +126,8 @@ def upgrade() -> None:
         sa.Column("max_pids", sa.Integer(), nullable=True),
         sa.Column("max_output_bytes", sa.Integer(), nullable=True),
         sa.Column("legacy_reason", sa.LargeBinary(), nullable=True),
+        sa.Column("isolation", sa.String(length=32), nullable=True),
+        sa.Column("runtime", sa.String(length=16), nullable=True),
         sa.Column("webhook_url", sa.LargeBinary(), nullable=True),
         sa.Column("email", sa.String(length=320), nullable=True),
         sa.PrimaryKeyConstraint("queue", name="pk_queue_policies"),
@@ -238,6 +245,7 @@ def downgrade() -> None:
     op.drop_table("faults")
     op.drop_table("fault_submissions")
     op.drop_table("bundles")
+    op.drop_column("results", "forgeable")
     op.execute("DELETE FROM grants WHERE role = 'author'")
     _allow_roles("lms", "grader", "operator")
 

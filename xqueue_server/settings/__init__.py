@@ -1,0 +1,31 @@
+"""The server's settings: one frozen object, read once from the environment.
+
+Every name starts with XQUEUE_. A name that is not known is refused, because a misspelt setting
+that is silently ignored shows only when it hurts.
+
+model        what the server uses: `Settings` and its parts
+names        every name and what it is for
+reading      one value as a number, an address, a secret
+secret_key   the key that signs sessions
+origins      `scheme://host[:port]`
+loading      all of it together
+"""
+
+from xqueue_server.settings.loading import MB, load
+from xqueue_server.settings.model import MailSecurity, MailSettings, Mode, Network, Settings
+from xqueue_server.settings.names import INJECTED_BY_KUBERNETES, SETTINGS
+from xqueue_server.settings.origins import ANY_HTTPS, origin_of
+
+__all__ = [
+    "ANY_HTTPS",
+    "INJECTED_BY_KUBERNETES",
+    "MB",
+    "SETTINGS",
+    "MailSecurity",
+    "MailSettings",
+    "Mode",
+    "Network",
+    "Settings",
+    "load",
+    "origin_of",
+]

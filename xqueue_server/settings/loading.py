@@ -1,0 +1,125 @@
+"""Puts the settings together from the environment."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from xqueue_server.errors import SettingsError
+from xqueue_server.grader import Ceilings
+from xqueue_server.settings.model import MailSecurity, MailSettings, Mode, Settings
+from xqueue_server.settings.names import refuse_unknown
+from xqueue_server.settings.reading import (
+    read_choice,
+    read_http_url,
+    read_networks,
+    read_origins,
+    read_path,
+    read_positive,
+    read_secret,
+)
+from xqueue_server.settings.secret_key import read_secret_key
+
+MB = 1024 * 1024
+# The values may hold passwords, so that messages never repeat them.
+DATABASES = re.compile(r"(postgresql(\+\w+)?://|sqlite(\+\w+)?:///).")
+REDIS = re.compile(r"(rediss?|unix)://.")
+SMTP_SERVER = re.compile(r"(?P<host>[\w.-]+|\[[0-9a-fA-F:]+\])(:(?P<port>[1-9]\d{0,4}))?")
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read and check the environment.
+
+    Raises:
+        SettingsError: names the setting that is wrong and what to write instead.
+    """
+    env = dict(os.environ if environ is None else environ)
+    refuse_unknown(env)
+    mode = read_choice(env, "XQUEUE_MODE", Mode, Mode.PRODUCTION)
+    data_dir = Path(env.get("XQUEUE_DATA_DIR") or "/var/lib/xqueue").absolute()
+    database_url = _database_url(env, data_dir)
+    return Settings(
+        mode=mode,
+        data_dir=data_dir,
+        database_url=database_url,
+        secret_key=read_secret_key(env, data_dir, database_url),
+        public_url=read_http_url(env, "XQUEUE_PUBLIC_URL", "http://127.0.0.1:8040"),
+        lms_origins=read_origins(env, "XQUEUE_LMS_ORIGINS"),
+        lms_access_file=read_path(env, "XQUEUE_LMS_ACCESS_FILE"),
+        redis_url=_redis_url(env),
+        max_body_bytes=read_positive(env, "XQUEUE_MAX_BODY_BYTES", 10 * MB),
+        max_file_bytes=read_positive(env, "XQUEUE_MAX_FILE_BYTES", 10 * MB),
+        max_files=read_positive(env, "XQUEUE_MAX_FILES", 20),
+        file_url_ttl_s=read_positive(env, "XQUEUE_FILE_URL_TTL_S", 3600),
+        trusted_proxies=read_networks(env.get("XQUEUE_TRUSTED_PROXIES", "")),
+        threads=read_positive(env, "XQUEUE_THREADS", 16),
+        log_level=_log_level(env),
+        ceilings=_ceilings(env),
+        webhook_origins=read_origins(env, "XQUEUE_WEBHOOK_ORIGINS"),
+        mail=_mail(env),
+    )
+
+
+def _database_url(env: Mapping[str, str], data_dir: Path) -> str:
+    given = read_secret(env, "XQUEUE_DATABASE_URL")
+    if given is not None and not DATABASES.match(given):
+        raise SettingsError(
+            "XQUEUE_DATABASE_URL must be like postgresql://user:password@host/database "
+            "or sqlite:////path/to/file"
+        )
+    return given or f"sqlite:///{data_dir}/xqueue.db"
+
+
+def _redis_url(env: Mapping[str, str]) -> str:
+    url = read_secret(env, "XQUEUE_REDIS_URL") or ""
+    if url and not _is_redis_url(url):
+        raise SettingsError("XQUEUE_REDIS_URL must be like redis://host:6379/0 or unix:///path")
+    return url
+
+
+def _is_redis_url(url: str) -> bool:
+    try:
+        return urlsplit(url).port != 0 and REDIS.match(url) is not None
+    except ValueError:  # a port that is no number
+        return False
+
+
+def _ceilings(env: Mapping[str, str]) -> Ceilings:
+    return Ceilings(
+        wall_s=read_positive(env, "XQUEUE_MAX_GRADER_WALL_S", 120),
+        memory_bytes=read_positive(env, "XQUEUE_MAX_GRADER_MEMORY_BYTES", 1024 * MB),
+        cpus=read_positive(env, "XQUEUE_MAX_GRADER_CPUS", 2),
+        pids=read_positive(env, "XQUEUE_MAX_GRADER_PIDS", 256),
+        output_bytes=read_positive(env, "XQUEUE_MAX_GRADER_OUTPUT_BYTES", MB),
+    )
+
+
+def _mail(env: Mapping[str, str]) -> MailSettings | None:
+    server, sender = env.get("XQUEUE_SMTP_SERVER"), env.get("XQUEUE_SMTP_FROM") or ""
+    if not server:
+        return None
+    found = SMTP_SERVER.fullmatch(server)
+    if not found:
+        raise SettingsError("XQUEUE_SMTP_SERVER must be like mail.example.org:587")
+    if "@" not in sender or not sender.isprintable():
+        raise SettingsError("XQUEUE_SMTP_FROM must be an address like xqueue@example.org")
+    return MailSettings(
+        host=found["host"].strip("[]"),
+        port=int(found["port"] or 587),
+        security=read_choice(env, "XQUEUE_SMTP_SECURITY", MailSecurity, MailSecurity.STARTTLS),
+        user=env.get("XQUEUE_SMTP_USER") or None,
+        password=read_secret(env, "XQUEUE_SMTP_PASSWORD"),
+        sender=sender,
+    )
+
+
+def _log_level(env: Mapping[str, str]) -> str:
+    level = (env.get("XQUEUE_LOG_LEVEL") or "info").lower()
+    if level not in ("debug", "info", "warning", "error"):
+        raise SettingsError(
+            f"XQUEUE_LOG_LEVEL must be debug, info, warning or error, not {level!r}"
+        )
+    return level.upper()
