@@ -1,4 +1,4 @@
-"""RQ's fork worker, narrowed to our one job (facts: ops.md 1.3).
+"""RQ's fork worker, narrowed to our one job (of RQ 2.12, read in its source).
 
 Whoever can write to Redis can name any importable function, callback or webhook in a job; here
 all of those but `grade_next` are refused, and nothing is ever unpickled.

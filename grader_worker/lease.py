@@ -48,7 +48,7 @@ class Lease:
 
 
 def parse_lease(content: object) -> Lease:
-    """Read the `content` of a successful get_submission (facts: xqueue.md 1.6).
+    """Read the `content` of a successful get_submission (docs/reference/wire.md).
 
     Raises:
         ServerUnreachable: it is not the protocol's; nothing in it could be answered.

@@ -1,4 +1,4 @@
-"""The XQueue protocol as a puller speaks it, over HTTP (facts: xqueue.md 1).
+"""The XQueue protocol as a puller speaks it, over HTTP (docs/reference/wire.md).
 
 Works with the original server, edx-submissions' viewset (which wants CSRF headers and answers
 failures with 4xx) and ours, whose extensions are used only when its last answer announced them.

@@ -24,10 +24,10 @@ READY_BYTES = 4096
 SLACK_BYTES = 64 * 1024
 """For frames of the supervisor itself, which the grader does not pay for."""
 
-LEARNERS_PART = 0.25
-"""Of the time of a run. Where the learner's programs together took more, a run that is out of time
-is theirs: the grader's own part would have fitted. Else a learner whose programs end just before
-their limits, test after test, would make the grader late in a turn of its own."""
+LEARNERS_PART = 0.5
+"""Of the time of a run that is out of time. Whose turn it was last says little: programs that end
+just before their limits, test after test, make the grader late in a turn of its own. So it is the
+fault of whoever took the larger part. In doubt the grader's: then nobody loses a grade."""
 
 TIME_NOTICE = "Your code was stopped because the time for all tests together was used up."
 MEMORY_NOTICE = "Your code was stopped because it used too much memory."

@@ -22,7 +22,7 @@ from xqueue_server.secret_key import key_for
 from xqueue_server.storage import Transaction, accounts
 
 SESSION_S = 14 * 24 * 3600
-"""What the reference server gives (facts/xqueue.md 1.0)."""
+"""Django's default (SESSION_COOKIE_AGE), which the reference server keeps."""
 _SKEW_S = 300
 """How far ahead another host's clock may be."""
 

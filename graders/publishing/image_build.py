@@ -109,6 +109,7 @@ def _build_authors(directory: Path, tag: str, docker: DockerProgram) -> None:
     network = ("--network", docker.build_network) if docker.build_network else ()
     docker.follow(
         "build",
+        "--force-rm",  # a step that fails would leave its container
         *network,
         *("--tag", tag, "--file", str(directory / DOCKERFILE), str(directory)),
         failing=f"{directory / DOCKERFILE} does not build",

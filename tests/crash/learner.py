@@ -63,8 +63,9 @@ class Learner:
     def assert_graded(self, score: float) -> None:
         """With this score, by the first of the callbacks that was for her key; once."""
         state = self.wait_for_grade()
-        assert state.score == score
-        assert state.status is (InputStatus.CORRECT if score == 1 else InputStatus.INCORRECT)
+        assert state.score == score, state
+        wanted = InputStatus.CORRECT if score == 1 else InputStatus.INCORRECT
+        assert state.status is wanted, state
 
     def wait_for_grade(self) -> InputState:
         state = self.lms.wait_for_grade(self.where, GRADE_S)

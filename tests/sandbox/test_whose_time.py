@@ -49,7 +49,7 @@ def turns(learner_s, grader_s, count):
 
 
 def test_programs_that_use_their_time_test_after_test_are_the_learners_fault():
-    result = ending(*turns(1.25, 1.4, 3))
+    result = ending(*turns(1.5, 1.1, 3))
     assert (result.reason, result.notice) == (ExitReason.LEARNER_LIMIT, TIME_NOTICE)
 
 
@@ -66,6 +66,10 @@ def test_a_grader_that_is_slow_beside_quick_programs_is_at_fault():
 def test_all_executions_of_a_run_are_added_up(part, reason):
     each_s = LIMITS.wall_s * (LEARNERS_PART + part) / 3
     assert ending(*turns(each_s, 0.5, 3)).reason is reason
+
+
+def test_a_grader_that_hangs_after_a_slow_program_is_at_fault():
+    assert ending(*turns(3, 5, 1)).reason is ExitReason.GRADER_FAILED
 
 
 def test_a_grader_that_never_ran_a_program_is_at_fault():
