@@ -11,9 +11,12 @@ if [ "${INSIDE:-}" != yes ]; then
 fi
 if [ "$2" = --slot ]; then
     # Boxes cannot be made below a changed root. It sees the host's, but for what it looks at.
+    exec 9<"$1" # it may lie below one of these folders
     for folder in /tmp /dev/shm /sys/fs/cgroup; do mount -t tmpfs -o mode=0755 own "$folder"; done
     mount -t proc proc /proc
-    cp "$1" /tmp/xq
+    cat <&9 >/tmp/xq
+    exec 9<&-
+    chmod 0755 /tmp/xq
     exec env -i "$(command -v setpriv)" --reuid "$3" --regid "$3" --clear-groups \
         --bounding-set=-all --inh-caps=-all --no-new-privs /tmp/xq --slot
 fi
