@@ -30,8 +30,8 @@ class PoolSettings:
     """A kind of which no run has come for this long is dropped; the next run brings it back."""
     max_age_s: float = 3600.0
     """A waiting container this old is replaced."""
-    refillers: int = max(1, (os.cpu_count() or 2) - 1)
-    """Containers started at once for the pool; less than the cores, so that grading goes first."""
+    refillers: int = os.cpu_count() or 2
+    """Containers started at once for the pool. With fewer, bursts find it empty more often."""
     tend_interval_s: float = 5.0
     """How often the dead, the old and the unwanted are looked for."""
     idle_bytes: int = 10 * MIB
