@@ -181,7 +181,7 @@ def _judge_following(reports: Mapping[str, TestReport]) -> None:
     _expect(following.stdout == CLEAN, "the next program found", _shown(following))
     imported = json.loads(reports[AFTER].output)
     places = [str(imported["file"]), *imported["path"]]
-    learners = [place for place in places if place.startswith(("/box", "/tmp"))]  # noqa: S108
+    learners = [place for place in places if place.startswith(("/box", "/tmp"))]  # noqa: S108 - a box's
     _expect(not learners, "the grader imports from the learner's folders", places)
 
 

@@ -298,7 +298,7 @@ def preload_more() -> None:
     """What many learners' programs import. Not before there are some: waiting containers would hold
     a megabyte more, and the start of each would take half as long again."""
     try:
-        import json  # noqa: F401
+        import json  # noqa: F401 - to have it loaded
     except ImportError:  # a minimal Python
         return
     freeze()

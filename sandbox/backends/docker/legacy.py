@@ -109,7 +109,7 @@ def _config(image: Image, request: RunRequest, labels: dict[str, str]) -> dict[s
         runtime=request.runtime,
     )
     host["Tmpfs"] = {
-        "/tmp": f"nosuid,nodev,mode=1777,size={SCRATCH_BYTES},nr_inodes=2000",  # noqa: S108
+        "/tmp": f"nosuid,nodev,mode=1777,size={SCRATCH_BYTES},nr_inodes=2000",  # noqa: S108 - its own
         **({} if request.runtime == RUNSC else NO_TERMINALS),
     }
     return our_config(image, labels, host) | {
