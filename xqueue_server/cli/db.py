@@ -14,13 +14,21 @@ def db() -> None:
 
 
 @db.command()
-def upgrade() -> None:
+@click.option(
+    "--step",
+    type=click.Choice(["before", "after"]),
+    default="after",
+    show_default=True,
+    help="before: only what this version needs, while programs of the old one still work; "
+    "after: everything, when none of them is left.",
+)
+def upgrade(step: str) -> None:
     """Bring the database to this version's tables. Does nothing if it is there already."""
     from xqueue_server.storage import migration  # Alembic: half of the start-up time otherwise
 
     with database() as storage:
         before = migration.current(storage)
-        migration.upgrade(storage)
+        migration.upgrade(storage, until=migration.Step(step))
         after = migration.current(storage)
     click.echo(f"At revision {after} already" if before == after else f"Upgraded to {after}")
 
@@ -29,7 +37,7 @@ def upgrade() -> None:
 @json_option
 @click.pass_context
 def status(ctx: click.Context, as_json: bool) -> None:
-    """Show the database's revision and this version's; exit code 1 if they differ."""
+    """Show the database's revision and this version's; exit code 1 if it can not work with it."""
     from xqueue_server.storage import migration
 
     with database() as storage:

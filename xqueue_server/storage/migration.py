@@ -1,30 +1,53 @@
-"""Bringing the database to the present schema, and knowing whether it is there."""
+"""Bringing the database to the present schema, and knowing whether it is there.
+
+Servers are replaced one by one, so for a while two versions work on one database. A migration
+therefore comes in two steps: what only adds (`before`) is applied while the old version still
+works, what takes away (`after`) when nobody of it is left. Each revision names in `works_from` the
+oldest one whose programs it leaves able to work; the database keeps that, because a program
+can not know the revisions that come after it.
+"""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
+from alembic.script import Script, ScriptDirectory
+from sqlalchemy import inspect, select, text
 
 from xqueue_server.storage.engine import Storage, translated_errors
+from xqueue_server.storage.schema import schema_compatibility
 
 DIRECTORY = Path(__file__).parent / "migrations"
 _CURRENT = text("SELECT version_num FROM alembic_version")
+_WORKS_FROM = select(schema_compatibility.c.works_from)
 
 
-def upgrade(storage: Storage) -> None:
-    """Migrate to the newest revision; does nothing if the database is there already.
+class Step(StrEnum):
+    """When a revision is applied; the word stands in each one's file."""
 
-    Raises: StorageUnavailable.
+    BEFORE = "before"
+    """Before the first program of the new version starts."""
+    AFTER = "after"
+    """When the last program of the old version has ended."""
+
+
+def upgrade(storage: Storage, *, until: Step = Step.AFTER) -> None:
+    """Migrate to the newest revision, or to what this version's programs need at least.
+
+    Does nothing if the database is there already, or further. Raises: StorageUnavailable.
     """
+    target = head() if until is Step.AFTER else needed()
+    present = current(storage)
+    if present is not None and present >= target:
+        return
     config = _config()
     with translated_errors(), storage.engine.connect() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, target)
         connection.commit()
 
 
@@ -38,14 +61,33 @@ def current(storage: Storage) -> str | None:
 
 
 @cache
-def head() -> str | None:
+def head() -> str:
     """The newest revision that this code knows."""
-    return ScriptDirectory.from_config(_config()).get_current_head()
+    return _revisions()[-1].revision
+
+
+@cache
+def needed() -> str:
+    """The oldest revision that this code can work with: the newest of the `before` steps."""
+    return next(r.revision for r in reversed(_revisions()) if r.module.step == Step.BEFORE)
 
 
 def is_current(storage: Storage) -> bool:
-    """Raises: StorageUnavailable."""
-    return current(storage) == head()
+    """Whether this code can work with the database: it has what is needed, and where it is of a
+    later version, that one lets ours go on. Raises: StorageUnavailable."""
+    present = current(storage)
+    if present is None or present < needed():
+        return False
+    if present <= head():
+        return True
+    with storage.read() as tx:
+        works_from = tx.scalar(_WORKS_FROM)
+    return works_from is not None and works_from <= head()
+
+
+def _revisions() -> list[Script]:
+    """Oldest first."""
+    return list(reversed(list(ScriptDirectory.from_config(_config()).walk_revisions())))
 
 
 def _config() -> Config:

@@ -283,3 +283,10 @@ events = Table(
     Column("detail", Utf8),
     Column("request_id", String(64)),
 )
+
+# One row: the oldest revision whose programs the present schema leaves able to work.
+schema_compatibility = Table(
+    "schema_compatibility",
+    metadata,
+    Column("works_from", String(32), primary_key=True),
+)

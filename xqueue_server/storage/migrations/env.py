@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from alembic import context
+from sqlalchemy import delete, insert
 
 from xqueue_server.storage import grader_schema  # noqa: F401 - adds its tables to the metadata
-from xqueue_server.storage.schema import metadata
+from xqueue_server.storage.schema import metadata, schema_compatibility
+
+FIRST_WITH_COMPATIBILITY = "0002"
+
+
+def _keep_works_from(*, step: Any, **_others: Any) -> None:
+    """Which older programs may go on, for those that do not know this revision (`migration`)."""
+    revision = step.up_revision
+    if not step.is_upgrade or revision.revision < FIRST_WITH_COMPATIBILITY:
+        return
+    connection.execute(delete(schema_compatibility))
+    connection.execute(insert(schema_compatibility).values(works_from=revision.module.works_from))
+
 
 # Several hosts may start at once: the second waits, then finds nothing to do. So all revisions are
 # one transaction, begun here: between two, another host could do the next one as well.
@@ -19,6 +34,7 @@ context.configure(
     connection=connection,
     target_metadata=metadata,
     render_as_batch=connection.dialect.name == "sqlite",
+    on_version_apply=_keep_works_from,  # type: ignore[arg-type]  # Alembic passes by keyword
 )
 with context.begin_transaction():
     context.run_migrations()

@@ -9,6 +9,8 @@ revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 branch_labels = None
 depends_on = None
+step = "before"  # or "after": see storage/migration.py
+works_from = "the oldest revision whose programs go on working"
 
 
 def upgrade() -> None:

@@ -9,6 +9,8 @@ revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
+step = "before"
+works_from = "0002"
 
 ROW_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 INSTANT = sa.BigInteger()
@@ -19,6 +21,11 @@ def upgrade() -> None:
     # With a default of the database's: 0001's programs go on storing results beside ours.
     op.add_column(
         "results", sa.Column("forgeable", sa.Boolean(), server_default=sa.false(), nullable=False)
+    )
+    op.create_table(
+        "schema_compatibility",
+        sa.Column("works_from", sa.String(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("works_from", name="pk_schema_compatibility"),
     )
     op.create_table(
         "bundles",
@@ -245,6 +252,7 @@ def downgrade() -> None:
     op.drop_table("faults")
     op.drop_table("fault_submissions")
     op.drop_table("bundles")
+    op.drop_table("schema_compatibility")
     op.drop_column("results", "forgeable")
     op.execute("DELETE FROM grants WHERE role = 'author'")
     _allow_roles("lms", "grader", "operator")
