@@ -14,10 +14,14 @@ class Role(StrEnum):
     """May submit and ask for the queue length."""
     GRADER = "grader"
     """May ask for the queue length, lease, renew, report and answer."""
-    OPERATOR = "operator"
-    """May see and repair; not a role of the wire protocol."""
+    VIEWER = "viewer"
+    """May see, and change nothing. This and the following are not roles of the wire protocol."""
     AUTHOR = "author"
-    """May publish graders and see their faults; not a role of the wire protocol either."""
+    """May publish graders and see their faults."""
+    OPERATOR = "operator"
+    """May see and repair."""
+    ADMIN = "admin"
+    """May do everything, accounts, tokens and workers included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,6 +76,12 @@ TRANSITIONS: dict[tuple[SubmissionState | None, SubmissionEvent], SubmissionStat
 GRADED is final here: an amended result replaces the callback, not the state.
 """
 
+LEAST_PRIORITY, MOST_PRIORITY = -999, 999
+"""Of learners' submissions; 0 is the usual one."""
+BULK_PRIORITY = -250
+"""Of many at once that nobody waits for in front of a page."""
+REGRADE_PRIORITY = -500
+"""Of what has a grade already."""
 TRIAL_PRIORITY = -1000
 """Of trials (see `trial`), and of nothing else: after all work of learners, and told by it."""
 

@@ -111,7 +111,12 @@ def test_sqlite_never_gives_an_id_twice(empty: Storage) -> None:
 def test_migrating_twice_does_nothing_the_second_time(empty: Storage) -> None:
     migration.upgrade(empty)
     with empty.write() as tx:
-        tx.run(text("INSERT INTO queues VALUES ('q', 1, 1, 1, 1, 1)"))
+        tx.run(
+            text(
+                "INSERT INTO queues (name, lease_s, max_attempts, give_up_after_s,"
+                " max_platform_failures, created_at) VALUES ('q', 1, 1, 1, 1, 1)"
+            )
+        )
     migration.upgrade(empty)
     with empty.read() as tx:
         assert tx.scalar(text("SELECT count(*) FROM queues")) == 1

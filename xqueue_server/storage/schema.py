@@ -28,6 +28,7 @@ from sqlalchemy import (
     TypeDecorator,
     false,
     literal_column,
+    true,
 )
 from sqlalchemy.sql import and_
 
@@ -80,6 +81,8 @@ def one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({quoted})", name=column)
 
 
+ROLES = ("lms", "grader", "viewer", "author", "operator", "admin")
+
 queues = Table(
     "queues",
     metadata,
@@ -89,6 +92,12 @@ queues = Table(
     Column("give_up_after_s", Integer, nullable=False),
     Column("max_platform_failures", Integer, nullable=False),
     Column("created_at", Instant, nullable=False),
+    # Among the queues that one worker serves together: higher first.
+    Column("priority", SmallInteger, nullable=False, server_default="0"),
+    Column("learner_cap", Integer),  # of one learner, waiting in line and leased; null: no cap
+    Column("paused_at", Instant),  # null: not paused
+    Column("paused_by", String(160)),
+    Column("paused_reason", Utf8),
 )
 
 accounts = Table(
@@ -109,7 +118,7 @@ grants = Table(
     Column("account_id", RowId, ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
     Column("role", String(16), primary_key=True),
     Column("queue", String(128), primary_key=True),
-    one_of("role", ("lms", "grader", "operator", "author")),
+    one_of("role", ROLES),
 )
 
 submissions = Table(
@@ -136,16 +145,34 @@ submissions = Table(
     Column("held_detail", Utf8),
     Column("held_at", Instant),
     Column("ended_at", Instant),
+    # Whose it is, read off the callback URL (see `callback_url`); "": not an LMS's address.
+    Column("course", String(255), nullable=False, server_default=""),
+    Column("learner", String(64), nullable=False, server_default=""),
+    # Among equal priorities the smallest is next: a virtual time in which each course of a queue
+    # that has work advances equally, by its weight (see `ordering`).
+    Column("turn", BigInteger, nullable=False, server_default="0"),
+    Column("is_capped", Boolean, nullable=False, server_default=false()),  # counts to a cap
+    Column("is_blocked", Boolean, nullable=False, server_default=false()),  # waits for the cap
     one_of("state", ("queued", "leased", "graded", "held", "superseded", "given_up")),
     sqlite_autoincrement=True,  # an id is never given twice, even after a deletion
 )
 
 # Literals, not parameters: neither database uses a partial index for a predicate with parameters.
 _state = submissions.c.state
-IS_READY = and_(_state == literal_column("'queued'"), submissions.c.available_at.is_(None))
+_is_queued = _state == literal_column("'queued'")
+IS_READY = and_(
+    _is_queued, submissions.c.available_at.is_(None), submissions.c.is_blocked.is_(false())
+)
+IS_BLOCKED = submissions.c.is_blocked.is_(true())
+# What of a learner counts to the queue's cap.
+IS_CAPPED = and_(
+    submissions.c.is_capped.is_(true()),
+    submissions.c.is_blocked.is_(false()),
+    _state.in_([literal_column("'queued'"), literal_column("'leased'")]),
+)
 IS_OF_LEARNER = submissions.c.priority > literal_column(str(TRIAL_PRIORITY))
 IS_TRIAL = submissions.c.priority == literal_column(str(TRIAL_PRIORITY))
-IS_DELAYED = and_(_state == literal_column("'queued'"), submissions.c.available_at.is_not(None))
+IS_DELAYED = and_(_is_queued, submissions.c.available_at.is_not(None))
 IS_LEASED = _state == literal_column("'leased'")
 IS_HELD = _state == literal_column("'held'")
 IS_UNFINISHED = _state.in_([literal_column(f"'{s}'") for s in ("queued", "leased", "held")])
@@ -156,12 +183,29 @@ def _partial(name: str, *columns: Any, where: Any) -> Index:
 
 
 _partial(
-    "ix_submissions_ready",
+    "ix_submissions_line",
     submissions.c.queue,
     submissions.c.priority.desc(),
+    submissions.c.turn,
     submissions.c.id,
     where=IS_READY,
 )
+_partial(
+    "ix_submissions_course",
+    submissions.c.queue,
+    submissions.c.priority,
+    submissions.c.course,
+    submissions.c.turn,
+    where=IS_READY,
+)
+_partial(
+    "ix_submissions_blocked",
+    submissions.c.queue,
+    submissions.c.learner,
+    submissions.c.id,
+    where=IS_BLOCKED,
+)
+_partial("ix_submissions_capped", submissions.c.queue, submissions.c.learner, where=IS_CAPPED)
 _partial("ix_submissions_delayed", submissions.c.available_at, where=IS_DELAYED)
 _partial("ix_submissions_leased", submissions.c.lease_until, where=IS_LEASED)
 _partial("ix_submissions_held", submissions.c.held_at, where=IS_HELD)
@@ -174,7 +218,16 @@ contents = Table(
     Column("body", Utf8, nullable=False),
     Column("files", Utf8),  # JSON list of {name, blob, size_bytes}; null: none
     Column("supersede_key", LargeBinary(16)),
+    # The same as beside the state, and the problem: for people who look. Indexed here, where rows
+    # are never changed; there, every lease would write these indexes anew.
+    Column("course", String(255), nullable=False, server_default=""),
+    Column("learner", String(64), nullable=False, server_default=""),
+    Column("problem", String(255), nullable=False, server_default=""),
+    Column("traceparent", String(64)),  # W3C trace context of the LMS's request
 )
+Index("ix_contents_course", contents.c.course, contents.c.submission_id)
+Index("ix_contents_problem", contents.c.problem, contents.c.submission_id)
+Index("ix_contents_learner", contents.c.learner, contents.c.submission_id)
 # Here and not beside the state: a key is random, and a claim would write its index anew each time.
 _partial(
     "ix_contents_supersede_key",

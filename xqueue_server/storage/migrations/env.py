@@ -7,7 +7,7 @@ from typing import Any
 from alembic import context
 from sqlalchemy import delete, insert
 
-from xqueue_server.storage import grader_schema  # noqa: F401 - adds its tables to the metadata
+from xqueue_server.storage import grader_schema, operations_schema  # noqa: F401 - add their tables
 from xqueue_server.storage.schema import metadata, schema_compatibility
 
 FIRST_WITH_COMPATIBILITY = "0002"
