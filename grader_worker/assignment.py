@@ -48,13 +48,12 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedQueue:
-    """A queue, where it is, what grades it, and how many submissions are graded at once."""
+    """A queue, where it is and what grades it."""
 
     account: ServerAccount
     name: str
     assignment: Assignment | None
     """None for the graders that course teams publish on the server."""
-    concurrency: int = 1
 
 
 def grader_source(text: str, *, relative_to: Path | None = None) -> GraderSource:

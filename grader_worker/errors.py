@@ -5,6 +5,7 @@ WorkerError
 ├── SubmissionUnusable       what was leased is not a submission of a problem: held for people
 ├── FilesUnavailable         a submitted file could not be fetched just now: the lease is released
 ├── FrameError               the other end of the sandboxd socket broke the protocol
+├── ControlUnavailable       the supervisor of this host did not answer, or refused
 └── XQueueError              the XQueue server did not do what was asked
     ├── ServerUnreachable    no answer, or no usable one: try again later
     ├── LoginRefused         wrong user name or password, as far as the server says
@@ -35,6 +36,10 @@ class FrameError(WorkerError):
     """A frame that is too long, cut short, or not the JSON expected."""
 
 
+class ControlUnavailable(WorkerError):
+    """Says why, in words for the operator."""
+
+
 class XQueueError(WorkerError):
     """Root of what can go wrong between us and an XQueue server."""
 
@@ -48,11 +53,13 @@ class LoginRefused(XQueueError):
 
 
 class RequestRefused(XQueueError):
-    """The server answered with return code 1."""
+    """The server answered with return code 1, or its API with a 4xx."""
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)
         self.message = message
+        self.status = status
+        """Of the API's answer."""
 
 
 class LeaseLost(XQueueError):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -36,8 +37,11 @@ class Sandbox(Protocol):
         """Never raises."""
         ...
 
-    def prepare(self, preparation: Preparation) -> None:
-        """Raises SandboxUnavailable, GraderNotUsable."""
+    def prepare(self, preparation: Preparation) -> datetime | None:
+        """Returns when the base of its image was made, if that is known.
+
+        Raises SandboxUnavailable, GraderNotUsable.
+        """
         ...
 
 
@@ -76,6 +80,7 @@ def grade(
     *,
     sandbox: Sandbox,
     fetch_files: Callable[[str], dict[str, Any]],
+    whole_points: bool = False,
     new_suffix: Callable[[], str] = lambda: uuid4().hex[:8],
 ) -> Outcome:
     """Run the assignment's grader on the submission once."""
@@ -91,7 +96,9 @@ def grade(
             runtime=assignment.runtime,
             tests=assignment.tests,
         )
-        return outcome_of(sandbox.run(request), lms_points=assignment.lms_points)
+        return outcome_of(
+            sandbox.run(request), lms_points=assignment.lms_points, whole_points=whole_points
+        )
     except SubmissionUnusable as error:
         return _grader_broken(f"unusable submission: {error}")
     except GraderNotUsable as error:
@@ -102,8 +109,11 @@ def grade(
         return _platform_broken(f"sandbox: {error}", sandbox_down=True)
 
 
-def outcome_of(result: RunResult, *, lms_points: float | None = None) -> Outcome:
-    """Only what the sandbox calls gradable becomes a grade."""
+def outcome_of(
+    result: RunResult, *, lms_points: float | None = None, whole_points: bool = False
+) -> Outcome:
+    """Only what the sandbox calls gradable becomes a grade. `whole_points` is for a server that
+    loses a score with a fraction."""
     if result.reason is ExitReason.GRADER_FAILED:
         return GraderBroken(
             summary="the grader failed",
@@ -111,8 +121,8 @@ def outcome_of(result: RunResult, *, lms_points: float | None = None) -> Outcome
         )
     try:
         return Graded(
-            reply=build_reply(result, lms_points=lms_points),
-            record=result_record(result, lms_points=lms_points),
+            reply=build_reply(result, lms_points=lms_points, whole_points=whole_points),
+            record=result_record(result, lms_points=lms_points, whole_points=whole_points),
         )
     except NoGrade as error:
         return GraderBroken(summary=str(error), detail=_with_log(str(error), result))

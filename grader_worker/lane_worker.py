@@ -8,22 +8,30 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
 from redis import Redis
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from rq import Worker
+from rq.exceptions import DequeueTimeout
 from rq.job import Job
 from rq.serializers import JSONSerializer
+from rq.worker import WorkerStatus
 
-from grader_worker.errors import SettingsError
 from grader_worker.jobs import GRADE_NEXT, grade_next, lane
 from grader_worker.stopping import Stop
+from grader_worker.supervisor import end_with_parent
 
 MAINTENANCE_S = 30
 WORKER_TTL_S = 60
-CONNECT_S = 5
+DEQUEUE_S = 3
+"""How long Redis holds one request for a job."""
+SILENCE_S = 5
+"""After this long without an answer Redis is taken for dead: it may be there and hang."""
 
 
 class RefusedJob(Exception):
@@ -57,17 +65,33 @@ class NudgeJob(Job):
         """RQ would post to any address that stands in the job."""
 
 
+@contextmanager
+def _quitting_when_lost() -> Iterator[None]:
+    """RQ ends its loop quietly for this error only."""
+    try:
+        yield
+    except RedisError as error:
+        raise RedisTimeoutError(str(error)) from error
+
+
 class LaneWorker(Worker):
-    """Works on one lane: with two, RQ pops in a way that loses jobs when a worker dies."""
+    """Works on the lanes of one pool. With several of them RQ pops in a way that loses the nudge
+    when a worker dies just then: the next look of its host makes up for it."""
 
     job_class = NudgeJob
 
     def __init__(
-        self, queue: str, connection: Redis, *, stop: Stop, before_fork: Callable[[], None]
+        self,
+        queues: Sequence[str],
+        connection: Redis,
+        *,
+        stop: Stop,
+        before_fork: Callable[[], None],
+        after_fork: Callable[[], None],
     ) -> None:
-        # A name, not a Queue: a Queue made elsewhere would bring the pickle serializer along.
+        # Names, not Queues: a Queue made elsewhere would bring the pickle serializer along.
         super().__init__(
-            [lane(queue)],
+            [lane(queue) for queue in queues],
             connection=connection,
             serializer=JSONSerializer,
             job_class=NudgeJob,
@@ -78,34 +102,98 @@ class LaneWorker(Worker):
         )
         self._stop = stop
         self._before_fork = before_fork
+        self._after_fork = after_fork
+
+    @property
+    def dequeue_timeout(self) -> int:
+        return DEQUEUE_S
+
+    @property
+    def connection_timeout(self) -> int:
+        return SILENCE_S
+
+    def _set_ip_address(self, connection: Redis) -> None:
+        """RQ reads it from a list of all clients, which a worker has no business to see."""
+        del connection
+        self.ip_address = "unknown"
+
+    def check_for_suspension(self, burst: bool) -> None:
+        """`rq suspend` is for whoever can write to Redis: that must not stop the grading."""
+
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> tuple[Job, Any]:
+        """RQ's own waits for a Redis that is gone; here that ends the worker, which then polls."""
+        del max_idle_time
+        with _quitting_when_lost():
+            self.set_state(WorkerStatus.IDLE)
+            while True:
+                self.heartbeat()
+                if self.should_run_maintenance_tasks:
+                    self.run_maintenance_tasks()  # type: ignore[no-untyped-call]
+                with suppress(DequeueTimeout):
+                    job, queue = self.queue_class.dequeue_any(  # type: ignore[misc]
+                        self._ordered_queues,
+                        timeout,
+                        connection=self.connection,
+                        job_class=self.job_class,
+                        serializer=self.serializer,
+                        death_penalty_class=self.death_penalty_class,
+                    )
+                    job.redis_server_version = self.redis_server_version
+                    return job, queue
 
     def execute_job(self, job: Job, queue: Any) -> None:
         self._before_fork()
-        super().execute_job(job, queue)
+        try:
+            with _quitting_when_lost():
+                super().execute_job(job, queue)
+        finally:
+            # A fork that was killed could not say so itself.
+            self._after_fork()
+
+    def monitor_work_horse(self, job: Job, queue: Any) -> None:
+        """A Redis that is lost meanwhile is no reason to leave a grading alone."""
+        while True:
+            try:
+                super().monitor_work_horse(job, queue)
+                return
+            except RedisError:
+                if not self._horse_is_there():
+                    raise
+
+    def _horse_is_there(self) -> bool:
+        try:
+            os.waitid(os.P_PID, self.horse_pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return False
+        return bool(self.horse_pid)
+
+    def teardown(self) -> None:
+        """Saying goodbye to a Redis that is gone is not worth an error."""
+        with suppress(RedisError):
+            super().teardown()  # type: ignore[no-untyped-call]
+
+    def _install_signal_handlers(self) -> None:
+        super()._install_signal_handlers()  # type: ignore[no-untyped-call]
+        # One that came before was only noted.
+        self._stop_requested = self._stop.is_set()
 
     def handle_warm_shutdown_request(self) -> None:
         """Tell the job as well: it finishes its submission and leases no other."""
         if self.horse_pid:
             os.kill(self.horse_pid, signal.SIGTERM)
 
+    def fork_work_horse(self, job: Job, queue: Any) -> None:
+        self._pid_of_parent = os.getpid()
+        super().fork_work_horse(job, queue)
+
     def setup_work_horse_signals(self) -> None:
         """A fork inherits the parent's pipe; the job gets a stop of its own in `_stop`'s place."""
         self._stop.renew()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, self._on_terminate)
+        end_with_parent(self._pid_of_parent)
 
     def _on_terminate(self, _number: int, _frame: FrameType | None) -> None:
         self._stop.set()
-
-
-def connect(redis_url: str) -> Redis:
-    """Opens no connection yet. Raises SettingsError for an address that can not be read."""
-    try:
-        return Redis.from_url(
-            redis_url,
-            socket_connect_timeout=CONNECT_S,
-            socket_keepalive=True,
-            health_check_interval=30,
-        )
-    except ValueError as error:  # its text may repeat a password
-        raise SettingsError("--redis-url must be like redis://host:6379/0") from error

@@ -45,6 +45,8 @@ class Lease:
     """Only servers that put it into the header tell."""
     grader: NamedGrader | None = None
     """Told by our server to workers that ask."""
+    queue: str | None = None
+    """Told by our server where several were asked for."""
 
 
 def parse_lease(content: object) -> Lease:
@@ -62,7 +64,7 @@ def parse_lease(content: object) -> Lease:
         grader = _named_grader(facts.get("grader"))
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise ServerUnreachable(f"get_submission answered something else: {error!r}") from error
-    attempt = facts.get("attempt")
+    attempt, queue = facts.get("attempt"), facts.get("queue_name")
     return Lease(
         header=header if isinstance(header, str) else json.dumps(header),
         submission_id=submission_id,
@@ -70,6 +72,7 @@ def parse_lease(content: object) -> Lease:
         files_json=_as_json(parts.get("xqueue_files", "{}")),
         attempt=attempt if isinstance(attempt, int) else None,
         grader=grader,
+        queue=queue if isinstance(queue, str) else None,
     )
 
 

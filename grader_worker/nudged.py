@@ -1,173 +1,125 @@
-"""`grader-worker run`: for every queue RQ workers that wait for nudges, and one process that
-looks by itself, so that a flushed, lost or absent Redis costs seconds and no submission."""
+"""`grader-worker run`: RQ workers that wait for nudges, as many as are wanted at the moment, and
+one process that looks, so that a flushed, lost or absent Redis costs seconds and no submission."""
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Callable, Sequence
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
-from redis import Redis
-from redis.exceptions import RedisError
-
-from grader_worker.assignment import ServedQueue
-from grader_worker.backoff import Random, jittered_s
-from grader_worker.errors import SettingsError, XQueueError
-from grader_worker.event_log import log_event, log_warning
-from grader_worker.grading import Sandbox
-from grader_worker.jobs import serve_queue
-from grader_worker.lane_worker import LaneWorker, connect
-from grader_worker.poller import SteadyPace
-from grader_worker.polling import poll_queues
+from grader_worker.control import ControlClient, ControlDesk
+from grader_worker.crew import Crew, Duties
+from grader_worker.event_log import log_event
+from grader_worker.look import look
+from grader_worker.nudging import LOOK_EVERY_S, RedisAddress
+from grader_worker.pool import Pool, queues_of
+from grader_worker.pool_worker import work
 from grader_worker.published.publications import Publications
 from grader_worker.sandbox_gate import SandboxGate
+from grader_worker.sandboxd.client import SandboxdClient
+from grader_worker.sandboxd.socket_path import ListeningSocket
+from grader_worker.scoreboard import Slot
+from grader_worker.shared_flag import SharedFlag
 from grader_worker.stopping import Stop, stop_on_signals
-from grader_worker.supervisor import Member, Supervisor
-from grader_worker.turn import Grader
-from grader_worker.xqueue_client import XQueueClient
+from grader_worker.supervisor import Supervisor
 
-LOOK_EVERY_S = 10.0
-LOGIN_AGE_S = 3600.0
+ReadPools = Callable[[], tuple[Pool, ...]]
 
 
-class LookPace:
-    """Seldom while Redis answers, because nudges come; like a poller while it does not."""
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """What the processes of this host do, under the settings of the moment."""
 
-    def __init__(
-        self, redis: Redis, *, every_s: float = LOOK_EVERY_S, rand: Random = random.random
-    ) -> None:
-        self._redis = redis
-        self._every_s = every_s
-        self._rand = rand
-        self._without_redis = SteadyPace(rand=rand)
-        self._nudged = False
+    pools: tuple[Pool, ...]
+    publications: Publications
+    redis: RedisAddress
+    sandbox: SandboxdClient
+    gate: SandboxGate
+    redis_answers: SharedFlag
+    control: ControlClient
+    name: str
+    look_every_s: float
 
-    def long_poll(self) -> bool:
-        nudged = self._redis_answers()
-        if nudged != self._nudged:
-            log_event("redis-answers" if nudged else "redis-silent-polling-instead")
-        self._nudged = nudged
-        return not nudged
+    def worker(self, pool: Pool, slot: Slot) -> Callable[[], None]:
+        return partial(
+            work,
+            pool,
+            self.publications,
+            self.redis,
+            self.sandbox,
+            self.gate,
+            self.redis_answers,
+            slot,
+        )
 
-    def pause_s(self) -> float:
-        if self._nudged:
-            return jittered_s(self._every_s, self._rand)
-        return self._without_redis.pause_s()
+    def look(self) -> Callable[[], None]:
+        return partial(
+            look,
+            self.pools,
+            self.publications,
+            self.redis,
+            self.sandbox,
+            self.gate,
+            self.redis_answers,
+            self.control,
+            host=self.name,
+            every_s=self.look_every_s,
+        )
 
-    def _redis_answers(self) -> bool:
-        try:
-            return bool(self._redis.ping())
-        except RedisError:
-            return False
+    def sandbox_is_up(self) -> bool:
+        return self.gate.is_open
 
-
-class SharedLogin:
-    """Logs in before forks, so that not every job has to; a job still can by itself."""
-
-    def __init__(
-        self, client: XQueueClient, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self.client = client
-        self._clock = clock
-        self._logged_in_at: float | None = None
-
-    def keep_fresh(self) -> None:
-        now = self._clock()
-        if self._logged_in_at is not None and now - self._logged_in_at < LOGIN_AGE_S:
-            return
-        try:
-            self.client.login()
-            self._logged_in_at = now
-        except XQueueError as error:
-            log_warning("login-failed", server=self.client.account.url, error=str(error))
-        finally:
-            # The fork must not inherit an open connection to talk on.
-            self.client.close()
+    def changed_to(self, pools: tuple[Pool, ...]) -> Host:
+        publications = self.publications.changed_to(queues_of(pools))
+        return replace(self, pools=pools, publications=publications)
 
 
 def run_nudged(
-    served: Sequence[ServedQueue],
-    publications: Publications,
+    read_pools: ReadPools,
     *,
-    redis_url: str,
-    sandbox: Sandbox,
+    redis: RedisAddress,
+    sandbox: SandboxdClient,
+    control: Path,
+    cache_dir: Path,
+    host: str,
     look_every_s: float = LOOK_EVERY_S,
 ) -> None:
-    """Returns after SIGTERM or SIGINT, when every grading in progress has ended.
+    """Returns after SIGTERM or SIGINT, when every grading in progress has ended. `read_pools` is
+    asked at the start and after every SIGHUP.
 
     Raises SettingsError.
     """
-    _refuse_same_lane(served)
-    connect(redis_url).close()  # an address that can not be read is refused before any fork
-    gate = SandboxGate(sandbox)
-    members = [
-        Member(
-            name=f"rq-{queue.name}-{number}",
-            main=partial(_work_lane, queue, publications, redis_url, sandbox, gate),
-        )
-        for queue in served
-        for number in range(queue.concurrency)
-    ]
-    look = partial(_look, served, publications, redis_url, sandbox, gate, look_every_s)
-    members.append(Member(name="look", main=look))
-    stop = Stop()
-    supervisor = Supervisor(members, stop)
-    stop_on_signals(stop, at_once=supervisor.terminate)
-    supervisor.supervise()
-
-
-def _work_lane(
-    queue: ServedQueue,
-    publications: Publications,
-    redis_url: str,
-    sandbox: Sandbox,
-    gate: SandboxGate,
-) -> None:
-    stop = Stop()
-    login = SharedLogin(XQueueClient(queue.account))
-
-    def new_grader() -> Grader:
-        client = login.client.sibling()
-        assignments = publications.assignments_of(queue, client)
-        return Grader(client, assignments, sandbox=sandbox, gate=gate, sleep=stop.wait)
-
-    name = queue.name
-    serve_queue(name, new_grader)
-    try:
-        worker = LaneWorker(name, connect(redis_url), stop=stop, before_fork=login.keep_fresh)
-    except RedisError as error:
-        # The supervisor starts us again; until then the one that looks by itself polls.
-        log_warning("redis-unreachable", queue=name, error=str(error))
-        return
-    worker.work(logging_level="WARNING")
-
-
-def _look(
-    served: Sequence[ServedQueue],
-    publications: Publications,
-    redis_url: str,
-    sandbox: Sandbox,
-    gate: SandboxGate,
-    every_s: float,
-) -> None:
-    stop = Stop()
-    stop_on_signals(stop)
-    redis = connect(redis_url)
-    poll_queues(
-        served,
-        publications,
+    pools = read_pools()
+    redis.connect().close()  # an address that can not be read is refused before any fork
+    duties = Host(
+        pools=pools,
+        publications=Publications(queues_of(pools), cache_dir, host=host),
+        redis=redis,
         sandbox=sandbox,
-        gate=gate,
-        stop=stop,
-        idle=lambda: LookPace(redis, every_s=every_s),
-        threads_per_queue=1,
+        gate=SandboxGate(sandbox),
+        redis_answers=SharedFlag(),
+        control=ControlClient(control),
+        name=host,
+        look_every_s=look_every_s,
     )
+    stop = Stop()
+    supervisor = Supervisor(stop, in_fork=lambda: desk.leave_to_parent())
 
+    def reread() -> tuple[tuple[Pool, ...], Duties]:
+        nonlocal duties
+        changed = read_pools()
+        duties = duties.changed_to(changed)
+        return changed, duties
 
-def _refuse_same_lane(served: Sequence[ServedQueue]) -> None:
-    """A nudge names its queue only: of two servers on one Redis the wrong one would be asked."""
-    names = [queue.name for queue in served]
-    for name in names:
-        if names.count(name) > 1:
-            raise SettingsError(f"queue {name!r} of several servers can not share one Redis")
+    crew = Crew(supervisor, pools, duties, stop=stop, read_settings=reread)
+    listening = ListeningSocket(control, of="grader-worker run", flag="--control")
+    desk = ControlDesk(listening, crew.answer)
+    stop_on_signals(stop, at_once=supervisor.end_at_once)
+    signal.signal(signal.SIGHUP, lambda *_: crew.reread_at_next_round())
+    log_event("supervising", pools=[pool.name for pool in pools], control=str(control))
+    try:
+        supervisor.supervise(crew.tend, desk.serve)
+    finally:
+        desk.close()

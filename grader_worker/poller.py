@@ -84,7 +84,7 @@ class Poller:
             return self._trouble_s("server-trouble", error, self._trouble)
         except Exception:  # noqa: BLE001 - the outermost loop of its thread
             # The lease lapses, and the server counts the attempt.
-            log_crash("turn-crashed", queue=self._grader.assignments.queue)
+            log_crash("turn-crashed", queue=self._grader.queues)
             return self._trouble.next_s()
         self._login_trouble.reset()
         if end is TurnEnd.RELEASED:
@@ -100,7 +100,7 @@ class Poller:
         log_warning(
             event,
             server=self._grader.client.account.url,
-            queue=self._grader.assignments.queue,
+            queue=self._grader.queues,
             error=str(error),
             retry_in_s=round(pause_s, 1),
         )

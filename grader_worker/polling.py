@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from grader_worker.assignment import ServedQueue
 from grader_worker.event_log import log_event
 from grader_worker.grading import Sandbox
-from grader_worker.poller import IdlePace, Poller
+from grader_worker.poller import Poller
+from grader_worker.pool import Pool, queues_of
 from grader_worker.preparing import OwnGraders
 from grader_worker.published.publications import Publications
 from grader_worker.sandbox_gate import SandboxGate
@@ -21,27 +22,26 @@ from grader_worker.xqueue_client import XQueueClient
 KEEPERS_END_S = 2.0
 
 
-def poll_queues(
-    served: Sequence[ServedQueue],
+def poll_pools(
+    pools: Sequence[Pool],
     publications: Publications,
     *,
     sandbox: Sandbox,
     gate: SandboxGate,
     stop: Stop,
-    idle: Callable[[], IdlePace | None] = lambda: None,
     pace: Pace | None = None,
-    threads_per_queue: int | None = None,
 ) -> None:
     """Returns when `stop` was set and every grading in progress has ended."""
     threads = [
         threading.Thread(
             target=_poll,
-            args=(queue, publications, sandbox, gate, stop, idle(), pace),
-            name=f"poll-{queue.name}-{number}",
+            args=(pool, publications, sandbox, gate, stop, pace),
+            name=f"poll-{pool.name}-{number}",
         )
-        for queue in served
-        for number in range(threads_per_queue or queue.concurrency)
+        for pool in pools
+        for number in range(pool.concurrency)
     ]
+    served = queues_of(tuple(pools))
     log_event("polling", queues=[queue.name for queue in served], threads=len(threads))
     keepers = _start_keepers(served, publications, sandbox, stop)
     for thread in threads:
@@ -68,24 +68,23 @@ def _start_keepers(
 
 
 def _poll(
-    queue: ServedQueue,
+    pool: Pool,
     publications: Publications,
     sandbox: Sandbox,
     gate: SandboxGate,
     stop: Stop,
-    idle: IdlePace | None,
     pace: Pace | None,
 ) -> None:
-    client = XQueueClient(queue.account)
+    client = XQueueClient(pool.account)
     grader = Grader(
         client,
-        publications.assignments_of(queue, client),
+        publications.books_of(pool, client),
         sandbox=sandbox,
         gate=gate,
         pace=pace,
         sleep=stop.wait,
     )
     try:
-        Poller(grader, sleep=stop.wait, idle=idle).poll_until_stopped()
+        Poller(grader, sleep=stop.wait).poll_until_stopped()
     finally:
         client.close()

@@ -47,6 +47,7 @@ class SandboxGate:
         self._clock = clock
         self._shared = mmap.mmap(-1, _SAID_AT_OFFSET + _SAID_AT.size)
         self._checking = threading.Lock()
+        self._is_checked_elsewhere = False
         self._note_that_it_was_said(never=True)
 
     @property
@@ -59,10 +60,14 @@ class SandboxGate:
             self._note_that_it_was_said()
         self._shared[_IS_OPEN] = 0
 
+    def leave_checking_to_another(self) -> None:
+        """In this process, whose host has one that keeps checking: many would check too often."""
+        self._is_checked_elsewhere = True
+
     def wait_until_open(self, sleep: Sleep) -> bool:
         """False when the process is stopping. One thread checks, the others wait for it."""
         while not self.is_open:
-            if not self._checking.acquire(blocking=False):
+            if self._is_checked_elsewhere or not self._checking.acquire(blocking=False):
                 if sleep(FIRST_CHECK_S):
                     return False
                 continue

@@ -25,6 +25,8 @@ class ServerAccount:
     password: str = field(repr=False)
     basic_auth: BasicAuth | None = None
     ca_bundle: Path | None = None
+    whole_points: bool = False
+    """It loses scores with a fraction, as edx-submissions does."""
 
     def __post_init__(self) -> None:
         if "@" in self.url.partition("?")[0]:

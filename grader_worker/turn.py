@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from grader_worker.assignment import Assignment
 from grader_worker.assignments import Assignments
 from grader_worker.backoff import Backoff
 from grader_worker.errors import LeaseLost, XQueueError
@@ -19,11 +20,12 @@ from grader_worker.grading import (
     Sandbox,
     grade,
 )
-from grader_worker.lease import Lease
+from grader_worker.leasing import Leased, Leases
 from grader_worker.preparing import preparation_of
-from grader_worker.record import record_text
-from grader_worker.renewal import LEASE_S, RENEW_EVERY_S, Renewal, kept_alive
+from grader_worker.record import Timing, record_text
+from grader_worker.renewal import RENEW_EVERY_S, Renewal, kept_alive
 from grader_worker.sandbox_gate import SandboxGate, Sleep
+from grader_worker.scoreboard import Slot
 from grader_worker.submitted_files import SubmittedFiles
 from grader_worker.xqueue_client import XQueueClient
 from sandbox.errors import GraderNotUsable, SandboxUnavailable
@@ -37,7 +39,7 @@ FAILURE_TRIES = 3
 class TurnEnd(StrEnum):
     EMPTY = "empty"
     NOT_READY = "not-ready"
-    """The queue's grader is not ready on this host: nothing was asked for."""
+    """No queue's grader is ready on this host: nothing was asked for."""
     REPORTED = "reported"
     """A result or a grader's failure was taken by the server."""
     RELEASED = "released"
@@ -61,27 +63,35 @@ class Pace:
 
 
 class Grader:
-    """Serves one assignment on one server, one submission at a time. Belongs to one thread."""
+    """Serves the queues of one pool, one submission at a time. Belongs to one thread."""
 
     def __init__(
         self,
         client: XQueueClient,
-        assignments: Assignments,
+        books: Sequence[Assignments],
         *,
         sandbox: Sandbox,
         gate: SandboxGate,
         pace: Pace | None = None,
         sleep: Sleep,
+        slot: Slot | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.client = client
-        self.assignments = assignments
         self.gate = gate
         self._sandbox = sandbox
         self._pace = pace or Pace()
+        self._leases = Leases(client, books, wait_s=self._pace.wait_s)
         self._sleep = sleep
+        self._slot = slot or Slot.unshared()
         self._clock = clock
+        self._warned: set[str] = set()
         self._files = SubmittedFiles(client.account.url, client.session)
+
+    @property
+    def queues(self) -> str:
+        """For logs."""
+        return self._leases.queues
 
     def take_turn(self, *, long_poll: bool = True) -> TurnEnd:
         """Wait for the sandbox, lease at most one submission and see it through.
@@ -89,47 +99,47 @@ class Grader:
         Raises:
             XQueueError: the server could not be asked for a submission.
         """
+        self._slot.idle()
         if not self.gate.wait_until_open(self._sleep):
             return TurnEnd.STOPPED
-        if not self.assignments.ready():
+        if not self._leases.are_ready():
             return TurnEnd.NOT_READY
-        lease = self.client.get_submission(
-            self.assignments.queue,
-            wait_s=self._pace.wait_s if long_poll else None,
-            lease_s=LEASE_S,
-            name_grader=self.assignments.asks_server,
-        )
-        if lease is None:
+        leased = self._leases.next(long_poll=long_poll)
+        if leased is None:
             return TurnEnd.EMPTY
         if self._sleep(0):
-            self._report_failure(lease, "platform", "the worker was told to stop")
+            self._report_failure(leased, "platform", "the worker was told to stop")
             return TurnEnd.STOPPED
-        return self._see_through(lease)
+        with self._slot.grading(leased.lease.submission_id, leased.queue_at):
+            return self._see_through(leased)
 
-    def _see_through(self, lease: Lease) -> TurnEnd:
+    def _see_through(self, leased: Leased) -> TurnEnd:
+        lease = leased.lease
         started_at = self._clock()
-        self._log("leased", lease)
+        self._log("leased", leased)
         with kept_alive(self.client, lease, every_s=self._pace.renew_every_s) as renewal:
-            outcome = self._grade(lease)
+            outcome = self._grade(leased)
+            took_s = self._clock() - started_at
             if isinstance(outcome, PlatformBroken) and outcome.sandbox_down:
                 self.gate.close(outcome.detail)
             if renewal.lost:
                 return TurnEnd.ABANDONED
-            end = self._report(lease, outcome, renewal)
+            end = self._report(leased, outcome, renewal, took_s)
         if isinstance(outcome, PlatformBroken):
             end = TurnEnd.RELEASED
         self._log(
             "turn-ended",
-            lease,
+            leased,
             outcome=type(outcome).__name__,
             end=end.value,
             seconds=round(self._clock() - started_at, 3),
         )
         return end
 
-    def _grade(self, lease: Lease) -> Outcome:
+    def _grade(self, leased: Leased) -> Outcome:
+        lease = leased.lease
         try:
-            assignment = self.assignments.of(lease)
+            assignment = leased.assignments.of(lease)
             if lease.grader is not None and lease.grader.trial is not None:
                 # Nobody could make it ready before: its image may have to be pulled.
                 self._sandbox.prepare(preparation_of(assignment))
@@ -142,32 +152,58 @@ class Grader:
         except XQueueError as error:
             text = f"assignment: {error}"
             return PlatformBroken(summary=text, detail=text, sandbox_down=False)
-        return grade(lease, assignment, sandbox=self._sandbox, fetch_files=self._files.fetch)
+        self._warn_of_short_lease(leased, assignment)
+        return grade(
+            lease,
+            assignment,
+            sandbox=self._sandbox,
+            fetch_files=self._files.fetch,
+            whole_points=self.client.account.whole_points,
+        )
 
-    def _report(self, lease: Lease, outcome: Outcome, renewal: Renewal) -> TurnEnd:
+    def _warn_of_short_lease(self, leased: Leased, assignment: Assignment) -> None:
+        """Once for each queue: a server that can not be told to wait hands it out again."""
+        again_s = self.client.handed_out_again_s
+        queue = leased.assignments.queue
+        if again_s is None or assignment.limits.wall_s < again_s or queue in self._warned:
+            return
+        self._warned.add(queue)
+        log_warning(
+            "grader-may-outlive-lease",
+            queue=queue,
+            wall_s=assignment.limits.wall_s,
+            handed_out_again_s=again_s,
+        )
+
+    def _report(self, leased: Leased, outcome: Outcome, renewal: Renewal, took_s: float) -> TurnEnd:
         if isinstance(outcome, Graded):
-            return self._put_result(lease, outcome, renewal)
+            return self._put_result(leased, outcome, renewal, took_s)
         kind = "grader" if isinstance(outcome, GraderBroken) else "platform"
         # Not `detail`: what a grader says may quote the learner's code.
-        self._log(f"{kind}-broken", lease, summary=outcome.summary)
-        return self._report_failure(lease, kind, outcome.detail)
+        self._log(f"{kind}-broken", leased, summary=outcome.summary)
+        return self._report_failure(leased, kind, outcome.detail)
 
-    def _put_result(self, lease: Lease, graded: Graded, renewal: Renewal) -> TurnEnd:
+    def _put_result(
+        self, leased: Leased, graded: Graded, renewal: Renewal, took_s: float
+    ) -> TurnEnd:
         """Again and again: the grading was the expensive part, and the same bytes under the
         same key are taken twice as once."""
+        lease = leased.lease
         backoff = Backoff(first_s=self._pace.retry_first_s, cap_s=self._pace.retry_cap_s)
-        deadline = self._clock() + self._pace.result_bound_s
-        record = record_text(lease, graded.record)
+        deadline = self._clock() + min(
+            self._pace.result_bound_s, self.client.handed_out_again_s or self._pace.result_bound_s
+        )
+        record = record_text(lease, graded.record, Timing.of(graded.record, took_s))
         last_try = False
         while not renewal.lost:
             try:
                 self.client.put_result(lease, graded.reply, record=record)
                 return TurnEnd.REPORTED
             except LeaseLost as error:
-                self._log("result-refused", lease, error=str(error))
+                self._log("result-refused", leased, error=str(error))
                 return TurnEnd.ABANDONED
             except XQueueError as error:
-                self._log("result-not-taken", lease, error=str(error))
+                self._log("result-not-taken", leased, error=str(error))
             if last_try:
                 log_warning("result-given-up", submission=lease.submission_id)
                 return TurnEnd.ABANDONED
@@ -175,7 +211,7 @@ class Grader:
             last_try = stopping or self._clock() > deadline
         return TurnEnd.ABANDONED
 
-    def _report_failure(self, lease: Lease, kind: str, detail: str) -> TurnEnd:
+    def _report_failure(self, leased: Leased, kind: str, detail: str) -> TurnEnd:
         """Towards a server without the extension: no reply. Its lease lapses, and a reply of
         any kind would be recorded as a grade."""
         if "failure" not in self.client.extensions:
@@ -183,21 +219,21 @@ class Grader:
         backoff = Backoff(first_s=self._pace.retry_first_s, cap_s=self._pace.retry_cap_s)
         for _ in range(FAILURE_TRIES):
             try:
-                self.client.put_failure(lease, kind=kind, detail=detail)
+                self.client.put_failure(leased.lease, kind=kind, detail=detail)
                 return TurnEnd.REPORTED
             except LeaseLost:
                 return TurnEnd.ABANDONED
             except XQueueError as error:
-                self._log("failure-not-taken", lease, error=str(error))
+                self._log("failure-not-taken", leased, error=str(error))
             if self._sleep(backoff.next_s()):
                 break
         return TurnEnd.ABANDONED
 
-    def _log(self, event: str, lease: Lease, **facts: object) -> None:
+    def _log(self, event: str, leased: Leased, **facts: object) -> None:
         log_event(
             event,
-            queue=self.assignments.queue,
-            submission=lease.submission_id,
-            attempt=lease.attempt,
+            queue=leased.assignments.queue,
+            submission=leased.lease.submission_id,
+            attempt=leased.lease.attempt,
             **facts,
         )

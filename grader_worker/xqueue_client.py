@@ -8,8 +8,9 @@ One instance belongs to one thread; `sibling()` makes another that shares the lo
 from __future__ import annotations
 
 import json
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,8 +25,13 @@ from grader_worker.server_account import ServerAccount
 CONNECT_TIMEOUT_S = 3.05
 READ_TIMEOUT_S = 20.0
 EXTENSIONS_HEADER = "XQueue-Extensions"
+EMPTY = re.compile(r"Queues? .* (is|are) empty")
 LOST_MESSAGES = frozenset({"Incorrect key for submission", "Submission does not exist"})
 DETAIL_CHARS = 4000
+REFERENCE_LEASE_S = 60.0
+"""openedx/xqueue's SUBMISSION_PROCESSING_DELAY."""
+EDX_SUBMISSIONS_LEASE_S = 300.0
+"""Its own, with the same key; told apart by its content type, which the reference lacks."""
 MAX_API_BYTES = 64 * 1024 * 1024
 """Of a list of all graders with their manifests."""
 
@@ -58,6 +64,15 @@ class XQueueClient:
         self._account = account
         self._session = session or _new_session(account)
         self.extensions: frozenset[str] = frozenset()
+        self._answers_in_json = False
+
+    @property
+    def handed_out_again_s(self) -> float | None:
+        """After how long a server that renews no lease gives a submission to the next who asks;
+        None where it can be told to wait."""
+        if "renew" in self.extensions:
+            return None
+        return EDX_SUBMISSIONS_LEASE_S if self._answers_in_json else REFERENCE_LEASE_S
 
     @property
     def session(self) -> requests.Session:
@@ -73,6 +88,7 @@ class XQueueClient:
         twin = XQueueClient(self._account)
         twin._session.cookies.update(self._session.cookies)
         twin.extensions = self.extensions
+        twin._answers_in_json = self._answers_in_json
         return twin
 
     def close(self) -> None:
@@ -94,20 +110,20 @@ class XQueueClient:
 
     def get_submission(
         self,
-        queue: str,
-        *,
+        *queues: str,
         wait_s: int | None = None,
         lease_s: int | None = None,
         name_grader: bool = False,
     ) -> Lease | None:
-        """Lease the next submission; None when the queue is empty.
+        """Lease the next submission; None when there is none. Several queues at once only from a
+        server that offers `queues`.
 
         `name_grader` asks which published grader is to grade it.
 
         `wait_s` is sent only where `wait` is offered, `lease_s` only where the lease can also be
         renewed: a short lease that can not be renewed would be lost while grading.
         """
-        params = {"queue_name": queue}
+        params: dict[str, str | Sequence[str]] = {"queue_name": queues}
         timeout_s = READ_TIMEOUT_S
         if wait_s and "wait" in self.extensions:
             params["wait"] = str(wait_s)
@@ -119,7 +135,7 @@ class XQueueClient:
         answer = self._ask("GET", "get_submission", params, read_timeout_s=timeout_s)
         if answer.ok:
             return parse_lease(answer.content)
-        if answer.content == f"Queue '{queue}' is empty":
+        if EMPTY.fullmatch(str(answer.content)):
             return None
         raise RequestRefused(answer.message)
 
@@ -227,7 +243,7 @@ class XQueueClient:
         self,
         method: str,
         endpoint: str,
-        fields: Mapping[str, str],
+        fields: Mapping[str, str | Sequence[str]],
         *,
         read_timeout_s: float = READ_TIMEOUT_S,
     ) -> Answer:
@@ -248,7 +264,7 @@ class XQueueClient:
         self,
         method: str,
         endpoint: str,
-        fields: Mapping[str, str],
+        fields: Mapping[str, str | Sequence[str]],
         *,
         read_timeout_s: float = READ_TIMEOUT_S,
     ) -> requests.Response:
@@ -273,6 +289,8 @@ class XQueueClient:
         if response.status_code in (301, 302) or _answer(response) is not None:
             announced = response.headers.get(EXTENSIONS_HEADER, "").split(",")
             self.extensions = frozenset(filter(None, (name.strip() for name in announced)))
+            kind = response.headers.get("Content-Type", "")
+            self._answers_in_json = kind.startswith("application/json")
 
     def _csrf_headers(self, url: str) -> dict[str, str]:
         token = next((c.value for c in self._session.cookies if c.name == "csrftoken"), None)
@@ -309,7 +327,7 @@ def _require_success(path: str, answer: ApiAnswer) -> None:
         return
     problem = f"/api/v1/{path}: HTTP {answer.status} {_problem_detail(answer)}".rstrip()
     if 400 <= answer.status < 500:
-        raise RequestRefused(problem)
+        raise RequestRefused(problem, status=answer.status)
     raise ServerUnreachable(problem)
 
 

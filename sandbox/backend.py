@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sandbox.run import Preparation, RunRequest, RunResult
 
@@ -29,6 +30,9 @@ class BackendDescription:
     """Sentences, one per limit or protection that is missing here."""
     counters: Mapping[str, int] = field(default_factory=dict)
     """Of a warm pool: `hits`, `misses`, `lost` and `waiting`."""
+    hands_out_root: bool = False
+    """Whoever may use its engine can become root on a host that this process is not on, as far as
+    it can see: from a container, the one around it."""
 
 
 class SandboxBackend(ABC):
@@ -46,15 +50,17 @@ class SandboxBackend(ABC):
             GraderNotUsable: the grader cannot be started at all.
         """
 
-    def prepare(self, preparation: Preparation) -> None:  # noqa: B027 - not every backend can
+    def prepare(self, preparation: Preparation) -> datetime | None:
         """Do what the first submission would otherwise wait for: check the grader and its image,
         fill a warm pool. Repeating it is cheap and only checks again: a pool that submissions
         leave unused empties all the same, and the next submission fills it.
 
+        Returns when the base of the image it will run in was made, where there is one that says.
         Raises:
             SandboxUnavailable: not now, because of the platform.
             GraderNotUsable: the grader or its image cannot be used at all.
         """
+        return None
 
     @abstractmethod
     def check(self) -> BackendHealth:
@@ -88,8 +94,8 @@ class BackendWrapper(SandboxBackend):
     def run(self, request: RunRequest) -> RunResult:
         return self._backend.run(request)
 
-    def prepare(self, preparation: Preparation) -> None:
-        self._backend.prepare(preparation)
+    def prepare(self, preparation: Preparation) -> datetime | None:
+        return self._backend.prepare(preparation)
 
     def check(self) -> BackendHealth:
         return self._backend.check()

@@ -101,6 +101,13 @@ install_registry() {
     if has_systemd; then systemctl disable --quiet --now docker-registry; fi
 }
 
+# For promtool, which checks the alert rules; its server is not started.
+install_promtool() {
+    command -v promtool >/dev/null && return
+    scripts/system-packages.sh prometheus || return
+    if has_systemd; then systemctl disable --quiet --now prometheus prometheus-node-exporter || true; fi
+}
+
 build_images() {
     deploy/docker/build.sh && return
     # No registry in reach: make the base image from the distribution's packages.
@@ -124,6 +131,11 @@ fi
 scripts/system-packages.sh docker.io postgresql redis-server
 # Debian has it, other distributions may not: then only `runtime: runsc` is missing.
 scripts/system-packages.sh runsc || echo "gVisor (runsc) can not be installed from here" >&2
+install_promtool || echo "promtool (Debian's package prometheus) can not be installed from here" >&2
+# The admin pages are tested in a browser.
+scripts/system-packages.sh chromium || echo "chromium can not be installed from here" >&2
+# Brings the Compose files up in a test; `docker compose` of other distributions reads them as well.
+scripts/system-packages.sh docker-compose || echo "docker-compose can not be installed from here" >&2
 install_registry || echo "docker-registry can not be installed from here" >&2
 register_runsc
 ensure_postgres

@@ -1,4 +1,5 @@
-"""Fixtures that every suite may use: a migrated database of each kind, with a clock to move."""
+"""Fixtures that every suite may use: a migrated database of each kind, with a clock to move, and
+the real sandboxes, each opened once for all of them."""
 
 from __future__ import annotations
 
@@ -11,6 +12,12 @@ import pytest
 from sqlalchemy import text
 
 from tests.support import postgres
+from tests.support.sandboxes import (  # noqa: F401 - pytest takes fixtures from here
+    backend,
+    bubblewrap_backend,
+    docker_backend,
+    engine,
+)
 from xqueue_server.instant import ManualClock
 from xqueue_server.storage import Storage, migration, open_storage
 from xqueue_server.storage.schema import metadata

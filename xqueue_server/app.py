@@ -8,16 +8,24 @@ from flask import Flask
 
 from xqueue_server.choosing import Choosing
 from xqueue_server.dispatch import Dispatcher, NoDispatcher
+from xqueue_server.failed_logins import FailedLogins
+from xqueue_server.files import Files
 from xqueue_server.files.addresses import FileAddresses
 from xqueue_server.files.local import LocalFiles
+from xqueue_server.identity_providers import IdentityProvider
 from xqueue_server.queue_length import QueueLengths
 from xqueue_server.sessions import Sessions
-from xqueue_server.settings import Settings
+from xqueue_server.settings import OidcSettings, Settings
 from xqueue_server.signin import SignIn
+from xqueue_server.state_metrics import StateMetrics
 from xqueue_server.storage import Storage, open_storage
+from xqueue_server.version import version
+from xqueue_server.web.admin.routes import add_admin
 from xqueue_server.web.api.routes import add_api
+from xqueue_server.web.desires import Desires
 from xqueue_server.web.downloads import add_downloads
 from xqueue_server.web.health import add_health
+from xqueue_server.web.metrics import add_metrics
 from xqueue_server.web.routes import add_wire
 from xqueue_server.web.services import SERVICES, Services
 from xqueue_server.web.waiting import Waiting
@@ -33,6 +41,8 @@ def create_app(settings: Settings, storage: Storage | None = None) -> Flask:
     add_api(app, services)
     add_downloads(app, services)
     add_health(app, services)
+    add_metrics(app, services)
+    add_admin(app, services)
     return app
 
 
@@ -45,13 +55,41 @@ def create_dispatcher(settings: Settings) -> Dispatcher:
     return RqDispatcher(settings.redis_url)
 
 
+def create_files(settings: Settings) -> Files:
+    """Where uploads are kept, for every process that reads or removes them."""
+    if settings.s3 is None:
+        return LocalFiles(settings.data_dir / "files")
+    # Not imported where no bucket is used; boto3 is an extra.
+    from xqueue_server.files.s3 import S3Files
+
+    return S3Files(settings.s3, ttl_s=settings.file_url_ttl_s)
+
+
+def create_identity_provider(settings: Settings) -> IdentityProvider | None:
+    """Where people sign in to the admin pages beside their local accounts."""
+    if settings.identity_provider is None:
+        return None
+    # Not imported where nobody signs in elsewhere: they bring an HTTP client along.
+    from xqueue_server.identity_providers.lms import LmsProvider
+    from xqueue_server.identity_providers.oidc import OidcProvider
+
+    if isinstance(settings.identity_provider, OidcSettings):
+        return OidcProvider(settings.identity_provider)
+    return LmsProvider(settings.identity_provider)
+
+
 def _services(settings: Settings, storage: Storage) -> Services:
+    dispatcher = create_dispatcher(settings)
+    storage.when_woken = dispatcher.nudge
     return Services(
         settings=settings,
         storage=storage,
         sign_in=SignIn(storage, settings.secret_key),
+        failed_tokens=FailedLogins(),
+        desires=Desires(storage, time.monotonic),
+        identity_provider=create_identity_provider(settings),
         sessions=Sessions(settings.secret_key),
-        files=LocalFiles(settings.data_dir / "files"),
+        files=create_files(settings),
         addresses=FileAddresses(
             settings.secret_key,
             settings.public_url,
@@ -61,5 +99,8 @@ def _services(settings: Settings, storage: Storage) -> Services:
         lengths=QueueLengths(storage, time.monotonic),
         waiting=Waiting(storage, most=settings.threads // 2),
         choosing=Choosing(),
-        dispatcher=create_dispatcher(settings),
+        dispatcher=dispatcher,
+        state_metrics=StateMetrics(
+            storage, version=version(), data_dir=settings.data_dir, monotonic=time.monotonic
+        ),
     )

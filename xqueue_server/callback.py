@@ -53,6 +53,8 @@ class DueCallback:
     """1 for the first try."""
     created_at: datetime
     claim_token: bytes = field(repr=False)
+    traceparent: str | None = None
+    """W3C trace context of the submission."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ import logging
 import threading
 from dataclasses import dataclass
 
+from xqueue_server import measuring, metrics, traceparent
 from xqueue_server.callback import DueCallback
 from xqueue_server.errors import StorageUnavailable
 from xqueue_server.instant import micros
@@ -78,6 +79,8 @@ class Concluder:
         )
         written = self._write_patiently(due, outcome, ending)
         _log_written(due, rule_for(outcome), ending, written)
+        if written.is_mine and written.decision is None:
+            measuring.delivered(self._storage, due.id)
 
     def _write_patiently(self, due: DueCallback, outcome: Outcome, ending: Ending) -> Written:
         for _ in range(RECORD_TRIES):
@@ -144,6 +147,8 @@ def _log_origin(level: int, action: str, due: DueCallback, message: str) -> None
 
 def _log_callback(due: DueCallback, rule: Rule, ending: Ending, written: Written) -> None:
     event = _event(rule, written)
+    outcome = event.action.removeprefix("callback_")
+    metrics.CALLBACK_ATTEMPTS.labels(due.origin, outcome).inc()
     log.log(
         event.level,
         event.message,
@@ -157,6 +162,7 @@ def _log_callback(due: DueCallback, rule: Rule, ending: Ending, written: Written
             "error": ending.error,
             "ms": ending.duration_us // 1000,
             "retry_in_s": written.decision and written.decision.delay_s,
+            "trace_id": due.traceparent and traceparent.trace_id(due.traceparent),
         },
     )
 

@@ -14,8 +14,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 
+from xqueue_server import metrics, telemetry
 from xqueue_server.callback import DueCallback
 from xqueue_server.conclusion import Concluder
 from xqueue_server.errors import StorageUnavailable
@@ -61,8 +63,11 @@ class Deliverer:
 
     # -- the loop --------------------------------------------------------------------------------
 
-    def run(self, stop: threading.Event) -> None:
-        """Deliver until told to stop, then finish what is being sent (15 s at most)."""
+    def run(self, stop: threading.Event, *, beat: Callable[[], None] = lambda: None) -> None:
+        """Deliver until told to stop, then finish what is being sent (15 s at most).
+
+        `beat` is called each time around (see `beating`).
+        """
         while not stop.is_set():
             try:
                 has_begun = self.begin_due() > 0
@@ -71,6 +76,7 @@ class Deliverer:
                 # not stop.wait: a signal handler of this same thread may be about to set it
                 time.sleep(STORAGE_PAUSE_S)
                 continue
+            beat()
             if not has_begun:
                 self._in_flight.wait_for_room(LOOK_EVERY_S)
         self.hurry()
@@ -144,6 +150,7 @@ class Deliverer:
             outcome = self._send(due)
             self._concluder.conclude(due, outcome, micros(self._monotonic() - started))
         except Exception:
+            metrics.ERRORS.labels("deliver").inc()
             log.exception(
                 "sent, but not recorded: it will be sent again",
                 extra={"action": "callback_unrecorded", "callback_id": due.id},
@@ -156,9 +163,17 @@ class Deliverer:
         if why_not:
             return Outcome(status=None, error=why_not, is_permanent=True)
         try:
-            return self._transport.send(due)
+            with telemetry.span(
+                "deliver",
+                due.traceparent,
+                submission_id=due.submission_id,
+                origin=due.origin,
+                attempt=due.attempt,
+            ) as context:
+                return self._transport.send(replace(due, traceparent=context))
         except Exception as error:
             # A fault of ours: on schedule like any failure, instead of each time a claim lapses.
+            metrics.ERRORS.labels("deliver").inc()
             log.exception(
                 "sending failed here", extra={"action": "send_fault", "callback_id": due.id}
             )

@@ -7,8 +7,11 @@ XQueueError
 ├── NotSignedIn               wrong credentials, or none that count
 ├── WrongKey                  the submission key is not (or no longer) valid for this act
 ├── Conflict                  an operator's act does not fit the present state: says why
-└── StorageUnavailable        the database can not be reached or is locked; retry
+├── StorageUnavailable        the database can not be reached or is locked; retry
+└── FilesUnavailable          the store of uploaded files can not be reached, or refuses
 """
+
+import errno
 
 
 class XQueueError(Exception):
@@ -41,3 +44,13 @@ class Conflict(XQueueError):
 
 class StorageUnavailable(XQueueError):
     """The database can not be reached, or stayed locked; the work was not done."""
+
+
+class FilesUnavailable(XQueueError, OSError):
+    """As for a disk, `strerror` says why; it is meant for operators."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(errno.EIO, why)
+
+    def __str__(self) -> str:
+        return str(self.strerror)

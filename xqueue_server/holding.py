@@ -22,16 +22,22 @@ def release(storage: Storage, submission_id: int, *, actor: str) -> None:
         Conflict: it is not held.
     """
     with storage.write() as tx:
-        submission = _held(tx, submission_id)
-        transitions.change(
-            tx,
-            submission,
-            SubmissionEvent.RELEASE,
-            actor=actor,
-            attempt=1,
-            platform_failures=0,
-            available_at=None,
-        )
+        release_held(tx, submission_id, actor=actor)
+
+
+def release_held(tx: Transaction, submission_id: int, *, actor: str) -> Submission:
+    """The same, within the caller's transaction; returns the submission as it was."""
+    submission = get_held(tx, submission_id)
+    transitions.change(
+        tx,
+        submission,
+        SubmissionEvent.RELEASE,
+        actor=actor,
+        attempt=1,
+        platform_failures=0,
+        available_at=None,
+    )
+    return submission
 
 
 def give_up(storage: Storage, submission_id: int, *, actor: str) -> None:
@@ -42,7 +48,7 @@ def give_up(storage: Storage, submission_id: int, *, actor: str) -> None:
         Conflict: it is not held.
     """
     with storage.write() as tx:
-        give_up_held(tx, _held(tx, submission_id), actor=actor)
+        give_up_held(tx, get_held(tx, submission_id), actor=actor)
 
 
 def give_up_held(tx: Transaction, submission: Submission, *, actor: str) -> None:
@@ -52,7 +58,8 @@ def give_up_held(tx: Transaction, submission: Submission, *, actor: str) -> None
         queue_callback(tx, submission, CallbackKind.GIVE_UP, give_up_body())
 
 
-def _held(tx: Transaction, submission_id: int) -> Submission:
+def get_held(tx: Transaction, submission_id: int) -> Submission:
+    """The submission, locked. Raises: NotFound; Conflict if it is not held."""
     submission = submissions.get_locked(tx, submission_id)
     if submission.state is not SubmissionState.HELD:
         raise Conflict(f"Submission {submission_id} is {submission.state}, not held")

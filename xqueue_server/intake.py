@@ -15,11 +15,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from xqueue_server.account import Account, Role
+from xqueue_server.callback_url import read_callback_url
 from xqueue_server.errors import InvalidRequest, NotFound
 from xqueue_server.keys import digest
 from xqueue_server.settings import origin_of
-from xqueue_server.storage import Storage, Transaction, callbacks, queues, submissions, superseding
-from xqueue_server.submission import FileReference, NewSubmission
+from xqueue_server.storage import (
+    Storage,
+    Transaction,
+    callbacks,
+    capping,
+    queues,
+    submissions,
+    superseding,
+)
+from xqueue_server.submission import UNFINISHED, FileReference, NewSubmission
 
 SUPERSEDE_AFTER = timedelta(seconds=5)
 INVALID_FORMAT = "Queue request has invalid format"
@@ -118,6 +127,7 @@ def accept(
     body: str,
     files: tuple[FileReference, ...],
     request_id: str,
+    traceparent: str | None = None,
     is_retry: bool = False,
 ) -> int:
     """Store a submission that has passed `read_header`, `check_callback_url` and `may_submit`.
@@ -139,16 +149,34 @@ def accept(
         submitted_by=account.name,
         supersede_key=supersede_key,
         learner_submitted_at=made_at,
+        place=read_callback_url(header.callback_url),
+        traceparent=traceparent,
     )
     older = _older(storage, supersede_key, made_at)
     begin = storage.write if older else storage.write_at_once
     with begin() as tx:
-        stored = submissions.id_of_request(tx, request_id) if is_retry else None
-        if stored is not None:
-            return stored
-        submission_id = submissions.insert_new(tx, new)
-        _supersede(tx, older, by=submission_id, account=account)
-    return submission_id
+        before = submissions.id_of_request(tx, request_id) if is_retry else None
+        if before is None:
+            stored = submissions.store(tx, new)
+            _supersede(tx, older, by=stored.id, account=account)
+        else:
+            stored = submissions.Stored(id=before, is_blocked=True)  # as far as we know
+    if stored.is_blocked:
+        _admit(storage, new, stored.id)
+    return stored.id
+
+
+def _admit(storage: Storage, new: NewSubmission, submission_id: int) -> None:
+    """In a transaction of its own, which begins when the submission is there for all to count."""
+    with storage.write() as tx:
+        capping.admit(
+            tx,
+            queue=new.queue,
+            learner=new.place.learner,
+            course=new.place.course,
+            actor=f"account {new.submitted_by}",
+            arriving=submission_id,
+        )
 
 
 def _older(
@@ -166,7 +194,7 @@ def _supersede(
 ) -> None:
     actor = f"account {account.name}"
     for each in older:
-        if each.callback_id is None:
-            superseding.supersede(tx, each.submission_id, by=by, actor=actor)
-        else:
+        if each.callback_id is not None:
             callbacks.cancel_superseded(tx, [each.callback_id], actor=actor)
+        if each.state in UNFINISHED:  # with a callback: what is being graded anew
+            superseding.supersede(tx, each.submission_id, by=by, actor=actor)

@@ -6,7 +6,7 @@ time, and an ended lease's key is still known (see `results`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 
 from xqueue_server.account import Account, Role
@@ -25,7 +25,7 @@ from xqueue_server.storage import (
     submissions,
     transitions,
 )
-from xqueue_server.storage.leases import Claim
+from xqueue_server.storage.leases import Claim, Head
 from xqueue_server.submission import (
     HoldReason,
     LeasedSubmission,
@@ -104,13 +104,39 @@ def lease(
         return None
     return LeasedSubmission(
         submission_id=claim.submission_id,
+        queue=queue.name,
         key=key,
         attempt=claim.attempt,
         lease_until=claim.lease_until,
         body=claim.body,
         files=claim.files,
         choice=choice,
+        traceparent=claim.traceparent,
     )
+
+
+def queues_in_turn(storage: Storage, lines: Mapping[str, Line]) -> Sequence[str]:
+    """Of these queues, each with the line that is asked for, those that have something to lease:
+    by their priority, then by whose next submission has arrived first.
+
+    Raises: StorageUnavailable.
+    """
+    with storage.read() as tx:
+        found = _heads(tx, lines)
+        are_due = not found and leases.has_delayed_due(tx)
+    if are_due:
+        with storage.write_at_once() as tx:
+            leases.make_due_ready(tx)
+            found = _heads(tx, lines)
+    found.sort(key=lambda head: (-head.queue_priority, head.arrived_at, head.queue))
+    return [head.queue for head in found]
+
+
+def _heads(tx: Transaction, lines: Mapping[str, Line]) -> list[Head]:
+    heads: list[Head] = []
+    for line in set(lines.values()):
+        heads += leases.heads(tx, [name for name in lines if lines[name] is line], line=line)
+    return heads
 
 
 def term_s(queue: Queue, asked_s: float | None) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import html5lib
@@ -84,6 +85,23 @@ def _is_html(message: str) -> bool:
             )
         except (ValueError, RecursionError):
             return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grade:
+    correct: bool
+    score: float
+
+
+def grade_in(body: str) -> Grade | None:
+    """What a result is worth to the LMS; None if it is not a grade (see `why_refused`)."""
+    try:
+        reply = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(reply, dict) or _why_bad_score(reply.get("score")):
+        return None
+    return Grade(correct=bool(reply.get("correct")), score=float(reply["score"]))
 
 
 def give_up_body() -> str:

@@ -16,10 +16,12 @@ from xqueue_server.keys import key_hash
 from xqueue_server.results import IncomingResult
 from xqueue_server.storage import Storage, Transaction, lease_graders, submissions, test_counts
 from xqueue_server.storage.test_counts import GraderKey
+from xqueue_server.storage.timings import WorkerTimes
 
 log = logging.getLogger(__name__)
 
 MAX_RECORD_BYTES = 256 * 1024
+LONGEST_MS = 24 * 3600 * 1000
 STATUSES = frozenset(
     {"passed", "partial", "failed", "error", "time", "memory", "output", "not-run"}
 )
@@ -50,6 +52,21 @@ def count_tests(storage: Storage, result: IncomingResult) -> None:
 def is_forgeable(record: str | None) -> bool:
     """Whether the worker says that the learner's own code could have written this result."""
     return _parsed(record or "").get("forgeable") is True
+
+
+def times_of(record: str | None) -> WorkerTimes:
+    """Where the worker says that its time went, of what can be believed."""
+    said = _parsed(record or "")
+    return WorkerTimes(
+        prepare_us=_believable_us(said.get("prepare_ms")), run_us=_believable_us(said.get("run_ms"))
+    )
+
+
+def _believable_us(ms: Any) -> int | None:
+    """NaN is in no range; a bool is no number of anybody's."""
+    if not isinstance(ms, int | float) or isinstance(ms, bool) or not 0 <= ms <= LONGEST_MS:
+        return None
+    return round(ms * 1000)
 
 
 def statuses_of(record: str | None) -> Mapping[str, str]:

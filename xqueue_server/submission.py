@@ -1,7 +1,7 @@
 """A submission: its states, and every way from one to another.
 
-The table `TRANSITIONS` is the only place that says which change is allowed; storage writes a
-state only by compare-and-set on one of the states listed there.
+The tables `TRANSITIONS` and `REGRADE_TRANSITIONS` are the only place that says which change is
+allowed; storage writes a state only by compare-and-set on one of the states listed there.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from xqueue_server.callback_url import NOWHERE, Place
 from xqueue_server.grader import GraderChoice
 
 
@@ -23,7 +24,8 @@ class SubmissionState(StrEnum):
     HELD = "held"
     """Waits for people: too many attempts, or the grader is at fault. Nothing went to the LMS."""
     SUPERSEDED = "superseded"
-    """The learner submitted the same part again before this one was graded."""
+    """The learner submitted the same part again before this one was graded, or his data were
+    erased: nothing is sent to the LMS."""
     GIVEN_UP = "given_up"
     """The learner was told that it will not be graded. Irreversible at the LMS."""
 
@@ -47,6 +49,12 @@ class SubmissionEvent(StrEnum):
     RELEASE = "release"
     """A person puts a held submission back to the queue."""
     GIVE_UP = "give_up"
+    REGRADE = "regrade"
+    """A person wants a submission graded anew that has a grade."""
+    CANCEL = "cancel"
+    """A person does not want that any more."""
+    ERASE = "erase"
+    """A learner's data are erased: no grade comes, and nobody is told."""
 
 
 _S, _E = SubmissionState, SubmissionEvent
@@ -70,10 +78,36 @@ TRANSITIONS: dict[tuple[SubmissionState | None, SubmissionEvent], SubmissionStat
     (_S.HELD, _E.SUPERSEDE): _S.SUPERSEDED,
     (_S.HELD, _E.RELEASE): _S.QUEUED,
     (_S.HELD, _E.GIVE_UP): _S.GIVEN_UP,
+    (_S.GRADED, _E.REGRADE): _S.QUEUED,
+    (_S.QUEUED, _E.ERASE): _S.SUPERSEDED,
+    (_S.LEASED, _E.ERASE): _S.SUPERSEDED,
+    (_S.HELD, _E.ERASE): _S.SUPERSEDED,
 }
 """(state before, event) -> state after. A pair that is not here is not allowed.
 
-GRADED is final here: an amended result replaces the callback, not the state.
+An amended result replaces the callback, not the state; only a regrade leads out of GRADED.
+"""
+
+REGRADE_TRANSITIONS: dict[tuple[SubmissionState, SubmissionEvent], SubmissionState] = {
+    (_S.QUEUED, _E.LEASE): _S.LEASED,
+    (_S.QUEUED, _E.ACCEPT): _S.GRADED,
+    (_S.QUEUED, _E.REJECT): _S.GRADED,
+    (_S.QUEUED, _E.SUPERSEDE): _S.GRADED,
+    (_S.QUEUED, _E.CANCEL): _S.GRADED,
+    (_S.QUEUED, _E.ERASE): _S.GRADED,
+    (_S.LEASED, _E.EXPIRE): _S.QUEUED,
+    (_S.LEASED, _E.EXHAUST): _S.GRADED,
+    (_S.LEASED, _E.PLATFORM_FAILURE): _S.QUEUED,
+    (_S.LEASED, _E.PLATFORM_EXHAUST): _S.GRADED,
+    (_S.LEASED, _E.GRADER_FAILURE): _S.GRADED,
+    (_S.LEASED, _E.ACCEPT): _S.GRADED,
+    (_S.LEASED, _E.REJECT): _S.GRADED,
+    (_S.LEASED, _E.SUPERSEDE): _S.GRADED,
+    (_S.LEASED, _E.CANCEL): _S.GRADED,
+    (_S.LEASED, _E.ERASE): _S.GRADED,
+}
+"""The same for what has a grade already: whatever ends the regrade leads back to that grade. There
+is no way to HELD, so nothing of it is ever given up or told to the learner.
 """
 
 LEAST_PRIORITY, MOST_PRIORITY = -999, 999
@@ -142,6 +176,10 @@ class NewSubmission:
     """Digest of queue, callback URL and grader_payload; None: supersedes nothing."""
     learner_submitted_at: datetime | None
     priority: int = 0
+    traceparent: str | None = None
+    """W3C trace context that the submission's spans belong to."""
+    place: Place = NOWHERE
+    """Whose it is, as the callback URL tells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +187,7 @@ class LeasedSubmission:
     """What a grader gets, and the terms."""
 
     submission_id: int
+    queue: str
     key: str = field(repr=False)
     """32 hex digits; the only secret that lets a grader answer."""
     attempt: int
@@ -157,6 +196,7 @@ class LeasedSubmission:
     files: tuple[FileReference, ...]
     choice: GraderChoice | None = None
     """None: nobody asked, or the queue has no published grader."""
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +225,26 @@ class Submission:
     held_detail: str | None
     held_at: datetime | None
     ended_at: datetime | None
+    course: str
+    learner: str
+    turn: int
+    """Among equal priorities of a queue the smallest is next."""
+    is_capped: bool
+    """It counts to its learner's cap."""
+    is_blocked: bool
+    """It waits until its learner has fewer others in line."""
 
     @property
     def is_trial(self) -> bool:
         return self.priority == TRIAL_PRIORITY
+
+    @property
+    def is_regrade(self) -> bool:
+        """It waits for a grade although it has one."""
+        return self.accepted_key is not None and self.state in (_S.QUEUED, _S.LEASED)
+
+    def after(self, event: SubmissionEvent) -> SubmissionState:
+        """Raises: KeyError if the tables do not allow the event."""
+        if self.is_regrade:
+            return REGRADE_TRANSITIONS[self.state, event]
+        return TRANSITIONS[self.state, event]

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from xqueue_server import metrics
+from xqueue_server.ending import IsEnding, never
 from xqueue_server.fault import FaultKind
 from xqueue_server.holding import give_up_held
 from xqueue_server.queue import Queue
 from xqueue_server.storage import (
     Storage,
     Transaction,
+    capping,
     faults,
     holds,
     leases,
@@ -37,20 +40,21 @@ class SweepReport:
     """Queues in which something became ready that was not."""
 
 
-def sweep(storage: Storage) -> SweepReport:
+def sweep(storage: Storage, *, is_ending: IsEnding = never) -> SweepReport:
     """Do everything that is due now. Raises: StorageUnavailable."""
-    returned, held = _expire_leases(storage)
+    returned, held = _expire_leases(storage, is_ending)
     ready = _end_backoffs(storage)
-    given_up = _give_up_old_holds(storage)
+    given_up = _give_up_old_holds(storage, is_ending)
+    unblocked = _unblock(storage, is_ending)
     return SweepReport(
         returned=len(returned),
         held=held,
         given_up=given_up,
-        queues_with_work=frozenset(returned) | ready,
+        queues_with_work=frozenset(returned) | ready | unblocked,
     )
 
 
-def _expire_leases(storage: Storage) -> tuple[list[str], int]:
+def _expire_leases(storage: Storage, is_ending: IsEnding) -> tuple[list[str], int]:
     """Queue names of those that went back, and how many were held instead."""
     returned: list[str] = []
     held = 0
@@ -58,15 +62,19 @@ def _expire_leases(storage: Storage) -> tuple[list[str], int]:
         with storage.read() as tx:
             if not leases.has_expired(tx):
                 return returned, held
+        expired: list[str] = []
         with storage.write() as tx:
             ids = leases.lock_expired(tx, BATCH)
             for submission_id in ids:
                 submission = submissions.get_locked(tx, submission_id)
+                expired.append(submission.queue)
                 if _expire(tx, submission):
                     returned.append(submission.queue)
-                else:
+                elif not submission.is_regrade:  # that has its old grade again
                     held += 1
-        if not ids:  # another sweeper has them
+        for queue in expired:
+            metrics.LEASES_EXPIRED.labels(queue).inc()
+        if not ids or is_ending():  # none: another sweeper has them
             return returned, held
 
 
@@ -99,7 +107,21 @@ def _end_backoffs(storage: Storage) -> frozenset[str]:
         return leases.make_due_ready(tx)
 
 
-def _give_up_old_holds(storage: Storage) -> int:
+def _unblock(storage: Storage, is_ending: IsEnding) -> frozenset[str]:
+    """Queue names of what a crash, a changed cap or another version had left blocked."""
+    unblocked: frozenset[str] = frozenset()
+    while True:
+        with storage.read() as tx:
+            if not capping.has_blocked_in_vain(tx):
+                return unblocked
+        with storage.write() as tx:
+            now = capping.unblock_where_possible(tx, BATCH, actor=ACTOR)
+        unblocked |= now
+        if not now or is_ending():  # none: others were faster
+            return unblocked
+
+
+def _give_up_old_holds(storage: Storage, is_ending: IsEnding) -> int:
     given_up = 0
     while True:
         with storage.read() as tx:
@@ -109,6 +131,6 @@ def _give_up_old_holds(storage: Storage) -> int:
             ids = holds.lock_holds_to_end(tx, BATCH)
             for submission_id in ids:
                 give_up_held(tx, submissions.get_locked(tx, submission_id), actor=ACTOR)
-        if not ids:
-            return given_up
         given_up += len(ids)
+        if not ids or is_ending():
+            return given_up

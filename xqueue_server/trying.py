@@ -15,7 +15,7 @@ from typing import Any
 from xqueue_server import publishing
 from xqueue_server.account import Account
 from xqueue_server.errors import NotFound, StorageUnavailable
-from xqueue_server.files.local import LocalFiles
+from xqueue_server.files import Files
 from xqueue_server.grader import (
     Ceilings,
     GraderSource,
@@ -132,7 +132,7 @@ def _decoded_size(content: Any) -> int | None:
 
 def begin(
     storage: Storage,
-    files: LocalFiles,
+    files: Files,
     account: Account,
     request: TrialRequest,
     ceilings: Ceilings,
@@ -176,7 +176,7 @@ def _refuse_too_many(tx: Transaction, account: Account, token_id: int | None) ->
 
 
 @contextmanager
-def _stored(store: LocalFiles, files: Mapping[str, bytes]) -> Iterator[tuple[FileReference, ...]]:
+def _stored(store: Files, files: Mapping[str, bytes]) -> Iterator[tuple[FileReference, ...]]:
     """The files, removed again if the block fails. One that fails at the commit after it keeps
     them: the trial may be stored all the same."""
     saved: list[FileReference] = []
@@ -191,7 +191,7 @@ def _stored(store: LocalFiles, files: Mapping[str, bytes]) -> Iterator[tuple[Fil
         raise
 
 
-def _store(store: LocalFiles, name: str, content: bytes) -> FileReference:
+def _store(store: Files, name: str, content: bytes) -> FileReference:
     try:
         blob, size = store.save(io.BytesIO(content), limit_bytes=len(content))
     except OSError as error:

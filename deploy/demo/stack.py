@@ -33,7 +33,7 @@ class Account:
 
 
 class DemoStack:
-    """Server, delivery, sandbox and worker with bubblewrap. Leaves no process behind.
+    """Server, delivery, sweeper, sandbox and worker with bubblewrap. Leaves no process behind.
 
     `on_failure` is called from another thread when a process ends that should not.
     """
@@ -117,6 +117,7 @@ class DemoStack:
         bind = self.url.removeprefix("http://")
         server = self._start("xqueue-server", "serve", "--bind", bind, "--workers", "1")
         self._start("xqueue-server", "deliver")
+        self._start("xqueue-server", "sweep")
         server.wait_until(lambda: answers_http(f"{self.url}/xqueue/status/"), START_S)
 
     def _start_worker(self) -> None:

@@ -13,9 +13,9 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
 . "$here/images.env"
+. "$here/building.sh"
 
 LANGUAGES="python c cpp java javascript sql bash"
-PUBLIC_BASE=python:3.11-slim-bookworm
 
 # Two builds at once would remove each other's first stages.
 if command -v flock >/dev/null; then
@@ -25,10 +25,7 @@ fi
 
 "$top/scripts/supervisor.sh"
 
-if [ -z "${BASE:-}" ]; then
-    BASE=$PUBLIC_BASE
-    if docker image inspect "$XQUEUE_LOCAL_BASE" >/dev/null 2>&1; then BASE=$XQUEUE_LOCAL_BASE; fi
-fi
+choose_base
 
 # packages_of LANGUAGE: beyond what every Debian has (bash, coreutils, grep, sed, diffutils)
 packages_of() {
@@ -41,29 +38,6 @@ packages_of() {
         bash) echo bc gawk ;;
         box) echo bubblewrap ;;
     esac
-}
-
-# is_current TAG BASE EXTRA SOURCE...: sets $sources; true when TAG was built from exactly these
-is_current() {
-    tag=$1 base=$2 extra=$3
-    shift 3
-    base_id=$(docker image inspect --format '{{.Id}}' "$base" 2>/dev/null || echo "$base")
-    sources=$({ echo "$base_id $extra"; cd "$top" && find "$@" -type f ! -path '*/__pycache__/*' |
-        LC_ALL=C sort | xargs sha256sum; } | sha256sum | cut -c 1-16)
-    label='{{index .Config.Labels "org.xqueue.sources"}}'
-    [ "$(docker image inspect --format "$label" "$tag" 2>/dev/null || true)" = "$sources" ] || return 1
-    echo "$tag is up to date"
-}
-
-# docker_build ARGUMENT...: builds $tag and removes the image it was, unless that is still in use.
-# Says nothing but what went wrong (the older builder says that it is old).
-docker_build() {
-    replaced=$(docker image inspect --format '{{.Id}}' "$tag" 2>/dev/null || true)
-    said=$(docker build --tag "$tag" "$@" 2>&1) || {
-        printf '%s\n' "$said" >&2
-        return 1
-    }
-    if [ -n "$replaced" ]; then docker image rm "$replaced" >/dev/null 2>&1 || true; fi
 }
 
 # build TAG DOCKERFILE BASE SOURCE...
@@ -84,11 +58,7 @@ build_toolchain() {
     tag=$XQUEUE_TOOLCHAIN_PREFIX-$1:local base=$2 packages=$(packages_of "$1")
     dockerfile=deploy/docker/toolchain.Dockerfile installer=deploy/docker/install-packages.sh
     if is_current "$tag" "$base" "$packages" "$dockerfile" "$installer"; then return; fi
-    codename=$(docker run --rm --network none --entrypoint sh "$base" \
-        -c '. /etc/os-release && echo "$VERSION_CODENAME"')
-    settings=$(mktemp -d)
-    trap 'rm -rf "$settings"' EXIT INT TERM
-    sh "$here/apt-settings.sh" "$settings/apt" "$codename"
+    with_apt_settings "$base"
     # The host's network, whose mirror or proxy may be one that only the host reaches. The names of
     # the proxies do not stay in the image: Docker keeps these arguments out of its history.
     tar -c -C "$settings" apt -C "$top" "$dockerfile" "$installer" | docker_build --force-rm \

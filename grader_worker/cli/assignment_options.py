@@ -13,8 +13,8 @@ import click
 from grader_worker.assignment import Assignment, ServedQueue
 from grader_worker.errors import SettingsError
 from grader_worker.local_grader import local_assignment
+from grader_worker.pool import MOST_WORKERS, Bounds, Pool
 from grader_worker.published.grader_cache import default_cache_dir
-from grader_worker.published.publications import Publications
 from grader_worker.sandboxd.socket_path import SOCKET_VARIABLE, default_socket_path
 from grader_worker.server_account import ServerAccount, read_basic_auth, read_secret
 from grader_worker.settings import WorkerSettings, load_settings
@@ -44,7 +44,16 @@ _OPTIONS = (
         metavar="DIR|IMAGE",
         help="Grader of the queues [default: what course teams publish on the server].",
     ),
-    click.option("--concurrency", type=click.IntRange(1), help="Gradings at once per queue [1]."),
+    click.option(
+        "--concurrency",
+        type=click.IntRange(1, MOST_WORKERS),
+        help="Gradings at once per queue [1].",
+    ),
+    click.option(
+        "--together",
+        is_flag=True,
+        help="The queues share the workers, in the server's order; else each has its own.",
+    ),
     click.option("--basic-auth-file", type=_FILE, help="user:password of a proxy in front."),
     click.option("--ca-bundle", type=_FILE, help="Certificates to trust for the server."),
     SOCKET_OPTION,
@@ -62,21 +71,19 @@ class AssignmentFlags:
     password_file: Path | None
     grader: str | None
     concurrency: int | None
+    together: bool
     basic_auth_file: Path | None
     ca_bundle: Path | None
     socket: Path | None
 
-    def settings(self) -> WorkerSettings:
-        """Raises SettingsError."""
-        given = self._given()
+    def settings(self, *, autoscale: Bounds | None = None) -> WorkerSettings:
+        """`autoscale` is a flag of `run` alone. Raises SettingsError."""
+        given = [*self._given(), *(["--autoscale"] if autoscale else [])]
         if self.config:
             if given:
                 raise SettingsError(f"--config replaces {', '.join(given)}")
             return load_settings(self.config)
-        return WorkerSettings(served=self._served())
-
-    def publications(self, settings: WorkerSettings) -> Publications:
-        return Publications(settings.served, default_cache_dir(os.environ))
+        return WorkerSettings(pools=self._pools(autoscale))
 
     def socket_path(self, settings: WorkerSettings) -> Path:
         return self.socket or settings.socket or default_socket_path(os.environ)
@@ -89,10 +96,24 @@ class AssignmentFlags:
             "--username": self.username,
             "--grader": self.grader,
             "--concurrency": self.concurrency,
+            "--together": self.together,
             "--basic-auth-file": self.basic_auth_file,
             "--ca-bundle": self.ca_bundle,
         }
         return [flag for flag, value in flags.items() if value]
+
+    def _pools(self, autoscale: Bounds | None) -> tuple[Pool, ...]:
+        served = self._served()
+        groups = [served] if self.together else [(queue,) for queue in served]
+        return tuple(
+            Pool(
+                name="+".join(queue.name for queue in queues),
+                queues=queues,
+                concurrency=self.concurrency or 1,
+                autoscale=autoscale,
+            )
+            for queues in groups
+        )
 
     def _served(self) -> tuple[ServedQueue, ...]:
         if not (self.server and self.queues and self.username):
@@ -111,7 +132,6 @@ class AssignmentFlags:
                 account=account,
                 name=queue,
                 assignment=self._assignment(queue),
-                concurrency=self.concurrency or 1,
             )
             for queue in dict.fromkeys(self.queues)
         )

@@ -8,8 +8,8 @@ from grader_worker.assignment import Assignment
 from grader_worker.errors import RequestRefused
 from grader_worker.lease import Lease, NamedGrader, QueueIsolation
 from grader_worker.published.grader_cache import BundleCache, VersionCache
-from grader_worker.published.readiness import ReadyFlag
 from grader_worker.published.server_api import PublishedGrader, ServerApi
+from grader_worker.shared_flag import SharedFlag
 from graders.errors import ManifestInvalid
 from graders.manifest import manifest_from_json
 from sandbox.errors import GraderNotUsable, SandboxUnavailable
@@ -30,7 +30,7 @@ class PublishedAssignments:
         *,
         bundles: BundleCache,
         versions: VersionCache,
-        flag: ReadyFlag,
+        flag: SharedFlag,
     ) -> None:
         self.queue = queue
         self._api = api
@@ -39,7 +39,7 @@ class PublishedAssignments:
         self._flag = flag
 
     def ready(self) -> bool:
-        return self._flag.is_ready
+        return self._flag.is_set
 
     def of(self, lease: Lease) -> Assignment:
         named = lease.grader

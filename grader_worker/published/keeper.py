@@ -16,10 +16,10 @@ from grader_worker.grading import Sandbox
 from grader_worker.preparing import preparation_of
 from grader_worker.published.assignments import PublishedAssignments
 from grader_worker.published.grader_cache import BundleCache, VersionCache
-from grader_worker.published.readiness import ReadyFlag
 from grader_worker.published.server_api import PublishedGrader, Readiness, ServerApi
 from grader_worker.sandbox_gate import Sleep
 from grader_worker.server_account import ServerAccount
+from grader_worker.shared_flag import SharedFlag
 from grader_worker.xqueue_client import XQueueClient
 from sandbox.errors import SandboxError
 
@@ -36,7 +36,7 @@ class Keeper:
     def __init__(
         self,
         account: ServerAccount,
-        flags: Mapping[str, ReadyFlag],
+        flags: Mapping[str, SharedFlag],
         *,
         sandbox: Sandbox,
         bundles: BundleCache,
@@ -125,7 +125,7 @@ class Keeper:
         self._versions.remember_version(grader)
         try:
             assignment = self._books[grader.queue].usable(grader)
-            self._sandbox.prepare(preparation_of(assignment))
+            image_created = self._sandbox.prepare(preparation_of(assignment))
         except LoginRefused:
             raise
         except (SandboxError, XQueueError) as error:
@@ -133,7 +133,7 @@ class Keeper:
         except Exception:  # noqa: BLE001 - one course team's grader must not stop all others'
             log_crash("preparing-crashed", queue=grader.queue, grader=grader.name)
             return Readiness.not_ready(grader, CRASHED)
-        return Readiness(grader=grader, problem=None)
+        return Readiness(grader=grader, problem=None, image_created=image_created)
 
     def _tidy(self) -> None:
         removed = self._bundles.forget_unused() + self._versions.forget_unused()

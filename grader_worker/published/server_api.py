@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -42,6 +43,8 @@ class Readiness:
     grader: PublishedGrader
     problem: str | None
     """A sentence for the course team, of characters that can be shown."""
+    image_created: datetime | None = None
+    """When the base of the image that it runs in was made; None where nobody knows."""
 
     @classmethod
     def not_ready(cls, grader: PublishedGrader, why: str) -> Readiness:
@@ -50,7 +53,9 @@ class Readiness:
         return cls(grader=grader, problem=shown.strip() or "no reason was given")
 
     def as_item(self) -> dict[str, Any]:
+        created = self.image_created
         return {
+            "image_created": None if created is None else created.isoformat(),
             "queue": self.grader.queue,
             "name": self.grader.name,
             "version": self.grader.version,

@@ -10,8 +10,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from grader_worker.event_log import log_crash, log_event, log_warning
+from grader_worker.sandboxd.messages import CanaryWord
 from grader_worker.stopping import Stop
 from sandbox.backend import BackendHealth, BackendWrapper, SandboxBackend
 from sandbox.canary import CanaryResult, run_canary
@@ -109,6 +111,15 @@ class CanaryBackend(BackendWrapper):
             if not result.lives
         )
 
+    def word(self) -> CanaryWord | None:
+        """None until the first has come back."""
+        with self._lock:
+            own = self._results.get(OWN)
+        if own is None:
+            return None
+        failed = self._failed()
+        return CanaryWord(lives=not failed, detail="; ".join(failed) or str(own))
+
     def _problems(self) -> tuple[str, ...]:
         if not self._first.wait(self._first_s):
             return ("the first canary has not come back yet",)
@@ -120,13 +131,14 @@ class CanaryBackend(BackendWrapper):
             raise SandboxUnavailable("; ".join(problems))
         return self._backend.run(request)
 
-    def prepare(self, preparation: Preparation) -> None:
-        self._backend.prepare(preparation)
+    def prepare(self, preparation: Preparation) -> datetime | None:
+        image_created = self._backend.prepare(preparation)
         kind = Kind(isolation=preparation.isolation, runtime=preparation.runtime)
         with self._lock:
             is_known = kind in self._results
         if not is_known and kind != OWN and preparation.isolation is not Isolation.NONE:
             self._try(kind)
+        return image_created
 
     def check(self) -> BackendHealth:
         health = self._backend.check()

@@ -10,15 +10,19 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from grader_worker.errors import FrameError
 from grader_worker.sandboxd.frames import MAX_ANSWER_BYTES, receive_frame, send_frame
 from grader_worker.sandboxd.messages import (
+    DaemonState,
     decode_description,
     decode_health,
+    decode_prepared,
     decode_result,
+    decode_state,
     encode_preparation,
     encode_request,
 )
@@ -61,9 +65,10 @@ class SandboxdClient:
         )
         return _decoded(decode_result, answer)
 
-    def prepare(self, preparation: Preparation) -> None:
+    def prepare(self, preparation: Preparation) -> datetime | None:
         """Raises SandboxUnavailable, GraderNotUsable."""
-        self._ask({"ask": "prepare", **encode_preparation(preparation)}, bound_s=PREPARE_S)
+        asked = {"ask": "prepare", **encode_preparation(preparation)}
+        return _decoded(decode_prepared, self._ask(asked, bound_s=PREPARE_S))
 
     def check(self) -> BackendHealth:
         """Never raises: an absent sandboxd is a problem like any other."""
@@ -76,6 +81,10 @@ class SandboxdClient:
         """Raises SandboxUnavailable."""
         answer = self._ask({"ask": "describe"}, bound_s=CHECK_S)
         return _decoded(decode_description, answer)
+
+    def state(self) -> DaemonState:
+        """Tries nothing, so it is cheap. Raises SandboxUnavailable."""
+        return _decoded(decode_state, self._ask({"ask": "state"}, bound_s=CHECK_S))
 
     def _ask(self, message: dict[str, Any], *, bound_s: float) -> Mapping[str, Any]:
         with closing(self._connect()) as connection:

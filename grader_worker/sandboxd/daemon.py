@@ -17,11 +17,15 @@ from grader_worker.errors import FrameError
 from grader_worker.event_log import log_crash, log_event, log_warning
 from grader_worker.sandboxd.frames import MAX_REQUEST_BYTES, receive_frame, send_frame
 from grader_worker.sandboxd.messages import (
+    CanaryWord,
+    DaemonState,
     decode_preparation,
     decode_request,
     encode_description,
     encode_health,
+    encode_prepared,
     encode_result,
+    encode_state,
 )
 from grader_worker.sandboxd.socket_path import ListeningSocket
 from grader_worker.stopping import Stop
@@ -47,12 +51,14 @@ class SandboxDaemon:
         listening: ListeningSocket,
         *,
         concurrency: int,
+        canary: Callable[[], CanaryWord | None] = lambda: None,
         sign_of_life_s: float = SIGN_OF_LIFE_S,
         reap_interval_s: float = REAP_INTERVAL_S,
         drain_s: float = DRAIN_S,
     ) -> None:
         self._backend = backend
         self._listening = listening
+        self._canary = canary
         self._slots = ThreadPoolExecutor(concurrency, thread_name_prefix="run")
         # Apart from the runs, so that a full house can still say how it is.
         self._questions = ThreadPoolExecutor(2, thread_name_prefix="question")
@@ -153,11 +159,18 @@ class SandboxDaemon:
             return lambda: encode_health(self._backend.check())
         if ask == "describe":
             return lambda: encode_description(self._backend.describe())
+        if ask == "state":
+            return lambda: encode_state(self._state())
         raise FrameError(f"asked for {ask!r}")
 
+    def _state(self) -> DaemonState:
+        described = self._backend.describe()
+        return DaemonState(
+            backend=f"{described.name} {described.version}".strip(), canary=self._canary()
+        )
+
     def _prepare(self, preparation: Preparation) -> Reply:
-        self._backend.prepare(preparation)
-        return {}
+        return encode_prepared(self._backend.prepare(preparation))
 
     def _run(self, request: RunRequest, started: threading.Event) -> Reply:
         started.set()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -83,6 +84,19 @@ def decode_preparation(message: Message) -> Preparation:
     )
 
 
+def encode_prepared(image_created: datetime | None) -> dict[str, Any]:
+    return {"image_created": None if image_created is None else image_created.isoformat()}
+
+
+def decode_prepared(message: Message) -> datetime | None:
+    """Raises FrameError. A daemon of an earlier version says nothing."""
+    said = _optional(message, "image_created", _text)
+    try:
+        return None if said is None else datetime.fromisoformat(said)
+    except ValueError as error:
+        raise FrameError(str(error)) from error
+
+
 def encode_result(result: RunResult) -> dict[str, Any]:
     return {
         "reason": result.reason.value,
@@ -128,6 +142,40 @@ def decode_health(message: Message) -> BackendHealth:
         problems=_each(message, "problems", str),
         canary=str(message.get("canary", "")),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanaryWord:
+    """What the last canaries of a daemon came to."""
+
+    lives: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonState:
+    """What a daemon knows of itself, without trying anything."""
+
+    backend: str
+    """Name and version."""
+    canary: CanaryWord | None
+    """None before the first has come back, and without one."""
+
+
+def encode_state(state: DaemonState) -> dict[str, Any]:
+    return asdict(state)
+
+
+def decode_state(message: Message) -> DaemonState:
+    """Raises FrameError."""
+    return DaemonState(
+        backend=_text(message, "backend"), canary=_optional(message, "canary", _canary)
+    )
+
+
+def _canary(message: Message, key: str) -> CanaryWord:
+    canary = _object(message, key)
+    return CanaryWord(lives=_truth(canary, "lives"), detail=_text(canary, "detail"))
 
 
 def encode_description(description: BackendDescription) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Where sandboxd listens, and that only one does."""
+"""Where sandboxd and the workers' supervisor listen, and that only one of each does."""
 
 from __future__ import annotations
 
@@ -29,11 +29,12 @@ class ListeningSocket:
     like a live one until somebody connects, and two starts at once would both find it dead.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, of: str = "sandboxd", flag: str = "--socket") -> None:
+        """`of` and `flag` are for the operator who has two of them."""
         if len(os.fsencode(path)) > MAX_PATH_BYTES:
             raise SettingsError(f"socket {path}: longer than {MAX_PATH_BYTES} bytes")
         self.path = path
-        self._lock_fd = _lock(path)
+        self._lock_fd = _lock(path, of, flag)
         try:
             self.listener = _listen(path)
         except BaseException:
@@ -45,20 +46,28 @@ class ListeningSocket:
         self.listener.close()
         self.path.unlink(missing_ok=True)
         os.close(self._lock_fd)
+        self._lock_fd = -1
+
+    def abandon(self) -> None:
+        """In a fork, or after `close`: the socket file and the lock stay with whoever has them."""
+        self.listener.close()
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+            self._lock_fd = -1
 
 
-def _lock(path: Path) -> int:
+def _lock(path: Path, of: str, flag: str) -> int:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock_fd = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise SettingsError(f"socket {path}: {error}; choose another with --socket") from error
+        raise SettingsError(f"socket {path}: {error}; choose another with {flag}") from error
     try:
         fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(lock_fd)
         raise SettingsError(
-            f"another sandboxd is serving {path}: one per host is enough, or choose --socket"
+            f"another {of} is serving {path}: one per host is enough, or choose {flag}"
         ) from error
     return lock_fd
 

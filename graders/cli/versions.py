@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
@@ -9,6 +10,9 @@ import click
 
 from graders.cli import options
 from graders.cli.terminal import one_line, say, when
+
+OLD_DAYS = 90
+"""A base image that old lacks a season of its distribution's security fixes."""
 
 
 @click.command(name="versions")
@@ -39,7 +43,9 @@ def _grader_line(grader: dict[str, object]) -> str:
     active = grader["active_version"] or "none"
     hosts = f"{grader['hosts_ready']} ready, {grader['hosts_not_ready']} not"
     note = f"  ({', '.join(marks)})" if marks else ""
-    return f"{grader['name']}  version {active} of {grader['latest_version']}  hosts: {hosts}{note}"
+    image = image_age(grader.get("image_created"))
+    latest = grader["latest_version"]
+    return f"{grader['name']}  version {active} of {latest}  hosts: {hosts}{image}{note}"
 
 
 def _version_line(version: dict[str, object]) -> str:
@@ -52,4 +58,16 @@ def _version_line(version: dict[str, object]) -> str:
 
 def _host_line(host: dict[str, object]) -> str:
     state = "ready" if host["ready"] else f"NOT READY: {one_line(host['problem'])}"
-    return f"  host {one_line(host['host'])}: version {host['version']} {state}"
+    image = image_age(host.get("image_created"))
+    return f"  host {one_line(host['host'])}: version {host['version']} {state}{image}"
+
+
+def image_age(created: object, *, now: datetime | None = None) -> str:
+    """Servers of an earlier version do not say."""
+    try:
+        made_at = datetime.fromisoformat(str(created))
+        days = ((now or datetime.now(UTC)) - made_at).days
+    except (ValueError, TypeError):  # TypeError: without an offset
+        return ""
+    warning = f", older than {OLD_DAYS} days: BUILD IT ANEW" if days > OLD_DAYS else ""
+    return f"  base image of {days} days{warning}"

@@ -27,9 +27,12 @@ DETAILS_CHARS = 40_000
 NOTICE_CHARS = 1_000
 
 
-def build_reply(result: RunResult, *, lms_points: float | None = None) -> str:
+def build_reply(
+    result: RunResult, *, lms_points: float | None = None, whole_points: bool = False
+) -> str:
     """The xqueue_body of put_result. With `lms_points` the score is that many points for
-    everything right, for a problem whose input says `points="N"`.
+    everything right, for a problem whose input says `points="N"`; `whole_points` leaves no fraction
+    in it.
 
     Raises:
         NoGrade: there is no honest number.
@@ -38,7 +41,7 @@ def build_reply(result: RunResult, *, lms_points: float | None = None) -> str:
     return json.dumps(
         {
             "correct": grade.correct,
-            "score": grade.lms_score(lms_points),
+            "score": grade.lms_score(lms_points, whole=whole_points),
             "msg": message(result, grade),
         }
     )

@@ -18,7 +18,9 @@ SCHEMA = 1
 NOT_RUN = "not-run"
 
 
-def result_record(result: RunResult, *, lms_points: float | None = None) -> dict[str, Any]:
+def result_record(
+    result: RunResult, *, lms_points: float | None = None, whole_points: bool = False
+) -> dict[str, Any]:
     """Plain JSON values, finite numbers only. Texts are as the grader sent them: untrusted.
 
     {"schema", "reason", "forgeable", "grade": {…} or null, "no_grade": why or null,
@@ -26,7 +28,7 @@ def result_record(result: RunResult, *, lms_points: float | None = None) -> dict
      "max", "visible", "status", "output", "expected", "actual", "html", "pictures",
      "duration_ms"}]}
     """
-    grade, no_grade = _grade(result, lms_points)
+    grade, no_grade = _grade(result, lms_points, whole_points)
     return {
         "schema": SCHEMA,
         "reason": result.reason.value,
@@ -44,10 +46,12 @@ def result_record(result: RunResult, *, lms_points: float | None = None) -> dict
     }
 
 
-def _grade(result: RunResult, lms_points: float | None) -> tuple[dict[str, Any] | None, str | None]:
+def _grade(
+    result: RunResult, lms_points: float | None, whole_points: bool
+) -> tuple[dict[str, Any] | None, str | None]:
     try:
         grade = grade_of(result)
-        score = grade.lms_score(lms_points)
+        score = grade.lms_score(lms_points, whole=whole_points)
     except NoGrade as error:
         return None, str(error)
     return {

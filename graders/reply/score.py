@@ -27,19 +27,19 @@ class Grade:
     def correct(self) -> bool:
         return self.fraction == 1.0
 
-    def lms_score(self, lms_points: float | None) -> float:
+    def lms_score(self, lms_points: float | None, *, whole: bool = False) -> float:
         """The fraction, or that part of `lms_points` for a problem whose input has
         `points="N"`: the LMS takes `score` as points, its maximum is 1 without that attribute,
-        and it holds nobody to it.
+        and it holds nobody to it. `whole` rounds down, so that only everything right is full marks:
+        edx-submissions counts in whole points and loses a score with a fraction.
 
         Raises:
             NoGrade: `lms_points` is not a number above zero.
         """
-        if lms_points is None:
-            return self.fraction
-        if not (math.isfinite(lms_points) and lms_points > 0):
+        if lms_points is not None and not (math.isfinite(lms_points) and lms_points > 0):
             raise NoGrade(f"lms_points is {lms_points}")
-        return self.fraction * lms_points
+        score = self.fraction * (1.0 if lms_points is None else lms_points)
+        return math.floor(score + FULL_MARKS_SLACK) if whole else score
 
 
 def grade_of(result: RunResult) -> Grade:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from sandbox.backend import BackendHealth, BackendWrapper, SandboxBackend
 from sandbox.probe.script import try_a_trivial_run
@@ -22,8 +23,10 @@ class AimedBackend(BackendWrapper):
     def run(self, request: RunRequest) -> RunResult:
         return self._backend.run(replace(request, isolation=self._isolation, runtime=self.runtime))
 
-    def prepare(self, preparation: Preparation) -> None:
-        self._backend.prepare(replace(preparation, isolation=self._isolation, runtime=self.runtime))
+    def prepare(self, preparation: Preparation) -> datetime | None:
+        return self._backend.prepare(
+            replace(preparation, isolation=self._isolation, runtime=self.runtime)
+        )
 
     def check(self) -> BackendHealth:
         return try_a_trivial_run(self)

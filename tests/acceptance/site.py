@@ -83,8 +83,10 @@ class Site:
         self._password_file.write_text(PASSWORD)
 
     def start_server(self, *, workers: int = 2) -> None:
+        """The web processes, and the sweeper."""
         bind = ("--bind", self.url.removeprefix("http://"), "--workers", str(workers))
         server = self._start("serve", command("xqueue-server", "serve", *bind))
+        self._start("sweep", command("xqueue-server", "sweep"))
         server.wait_until(lambda: answers_http(f"{self.url}/readyz"), START_S)
 
     def start_deliver(self, *, constants: Mapping[str, object] | None = None) -> LongRunning:
@@ -153,7 +155,7 @@ class Site:
 
     def _start(self, name: str, argv: list[str]) -> LongRunning:
         cache = {"GRADER_WORKER_CACHE": str(self._directory / "cache")}
-        settings = self._settings if name in ("serve", "deliver") else cache
+        settings = self._settings if name in ("serve", "deliver", "sweep") else cache
         log_path = self._directory / f"{name}.log"
         process = LongRunning(name, argv, settings=settings, log_path=log_path)
         self._processes.append(process)

@@ -11,6 +11,7 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
+from tests.api import contract
 from tests.server.builders import PASSWORD, QUEUE, Desk, add_account, lms_body
 from tests.server.web_client import HandedOut, Server, read_handed_out
 from xqueue_server.account import Account, Grant, Role
@@ -96,10 +97,12 @@ class ApiClient:
             client.set_cookie("sessionid", self.session)
         given = request.pop("headers", {})
         with client:
-            return client.open(
+            response = client.open(
                 f"/api/v1{path}", method=method, headers=self.headers | given, buffered=True,
                 **request,
             )  # fmt: skip
+        contract.check(method, path, response)
+        return response
 
     def get(self, path: str, **query: str) -> Any:
         response = self.call("GET", path, query_string=query)

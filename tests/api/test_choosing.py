@@ -301,11 +301,29 @@ def test_what_is_not_repeated_is_soon_not_counted_and_after_a_day_forgotten(site
     assert site.author.get(f"/graders/{QUEUE}/square")["readiness"] == []
 
 
+def test_hosts_say_when_the_base_of_an_image_was_made(site: Site) -> None:
+    site.author.publish()
+    assert tell(site, report()).status_code == 204
+    assert site.author.get("/graders")["graders"][0]["image_created"] is None
+    tell(site, report(image_created="2025-12-01T09:00:00+01:00"))
+    tell(site, report(image_created="2026-01-01T00:00:00Z"), host="grading-2")
+    assert site.author.get("/graders")["graders"][0]["image_created"] == "2025-12-01T08:00:00+00:00"
+    shown = site.author.get(f"/graders/{QUEUE}/square")["readiness"]
+    assert [h["image_created"] for h in shown] == [
+        "2025-12-01T08:00:00+00:00",
+        "2026-01-01T00:00:00+00:00",
+    ]
+    tell(site, report(image_created="2026-02-01T00:00:00Z"))
+    assert site.author.get("/graders")["graders"][0]["image_created"] == "2026-01-01T00:00:00+00:00"
+
+
 @pytest.mark.parametrize(
     "item",
     [
         5, {}, report(queue=5), report(name="Square"), report(version=0), report(version=True),
         report(version=2**31), report(ready="yes"), report(problem=5),
+        report(image_created=5), report(image_created="2026-01-01T00:00:00"),
+        report(image_created="new"), report(image_created="0001-01-01T00:00:00+14:00"),
     ],
 )  # fmt: skip
 def test_an_item_that_can_not_be_used_refuses_all(site: Site, item: Any) -> None:

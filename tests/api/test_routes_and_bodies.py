@@ -26,16 +26,16 @@ def test_the_page_lists_exactly_the_routes_there_are() -> None:
 
 
 def _as_written(path: str) -> str:
-    return re.sub(r"<(?:int:)?(\w+?)>", r"{\1}", path).replace("_id}", "}").replace(
-        "{fault}", "{id}"
-    ).replace("{trial}", "{id}")  # fmt: skip
+    return re.sub(r"<(\w+)>", r"{\1}", re.sub(r"<int:\w+_id>", "{id}", path)).replace(
+        "<int:version>", "{version}"
+    )
 
 
 def test_every_kind_of_problem_is_on_the_page() -> None:
     sources = Path(__file__).parents[2] / "xqueue_server"
     page = PAGE.read_text("utf-8")
     used: set[str] = set()
-    for path in [*(sources / "web" / "api").glob("*.py"), sources / "publishing.py"]:
+    for path in [*(sources / "web" / "api").rglob("*.py"), sources / "publishing.py"]:
         used |= set(
             re.findall(r'(?:ApiError\(\s*\d+,|Refused\()\s*"([a-z-]+)"', path.read_text("utf-8"))
         )

@@ -20,6 +20,7 @@ from typing import NoReturn
 
 from tests.bench import machine, report
 from tests.bench.campaign import QUEUES, Campaign
+from tests.bench.capacity import suite as capacity
 from tests.bench.database import NoPostgres, check, open_database
 from tests.bench.grading import measures
 from tests.bench.phases import PHASES
@@ -27,8 +28,11 @@ from tests.bench.result import PhaseResult
 from tests.bench.server import serving
 
 BACKENDS = ("sqlite", "postgresql")
-FULL_PENDING = (0, 10_000, 100_000, 1_000_000)
+SUITES = ("server", "grading", "capacity")
+FULL_PENDING = (0, 20_000, 100_000, 1_000_000)
 QUICK_PENDING = (0, 10_000)
+FULL_HISTORY = 1_000_000
+QUICK_HISTORY = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +41,7 @@ class Options:
     is_quick: bool
     phases: tuple[str, ...]
     pending: tuple[int, ...]
+    history: int
     json: Path
     markdown: Path | None
     directory: Path
@@ -48,7 +53,7 @@ def main() -> int:
     options = _options(sys.argv[1:])
     signal.signal(signal.SIGTERM, _stop)
     if options.markdown:
-        report.make_ready(options.markdown)
+        report.make_ready(options.markdown, report.markers_of(options.suites))
     backends = options.backends if "server" in options.suites else ()
     for backend in backends:
         check(backend)
@@ -61,6 +66,8 @@ def main() -> int:
             results += _measure(backend, options, directory, facts)
         if "grading" in options.suites:
             _measure_grading(options, directory, facts)
+        if "capacity" in options.suites:
+            _simulate_capacity(options, facts)
     if backends:
         _publish(options, facts, results)
     return 1 if any(r.errors or r.duplicates for r in results) else 0
@@ -83,6 +90,17 @@ def _measure_grading(options: Options, directory: Path, facts: dict[str, str]) -
         _say(f"written: {options.markdown}")
 
 
+def _simulate_capacity(options: Options, facts: dict[str, str]) -> None:
+    rows, _ = capacity.run(_say)
+    if options.markdown:
+        section = capacity.section(facts, options.command, rows)
+        report.rewrite(options.markdown, section, begin=capacity.BEGIN, end=capacity.END)
+        picture = options.markdown.parent / capacity.PICTURE
+        picture.parent.mkdir(exist_ok=True)
+        picture.write_text(capacity.picture(), encoding="utf-8")
+        _say(f"written: {options.markdown}, {picture}")
+
+
 def _measure(
     kind: str, options: Options, directory: Path, facts: dict[str, str]
 ) -> list[PhaseResult]:
@@ -98,7 +116,7 @@ def _measure(
             is_quick=options.is_quick,
             report=lambda result: _say(report.line(result)),
         )
-        results = list(campaign.run(options.phases, options.pending))
+        results = list(campaign.run(options.phases, options.pending, history=options.history))
     _say(f"({time.monotonic() - begun:.0f} s)")
     shutil.rmtree(own)
     return results
@@ -138,24 +156,35 @@ def _options(arguments: list[str]) -> Options:
     parser.add_argument("--json", type=Path, default=Path("var/bench.json"))
     parser.add_argument("--markdown", type=Path, help="rewrite the tables of this document")
     parser.add_argument("--phases", default=",".join(names), help=f"of {','.join(names)}")
-    parser.add_argument("--suites", default="server,grading", help="of server,grading")
+    parser.add_argument("--suites", default="server,grading", help=f"of {','.join(SUITES)}")
     parser.add_argument("--pending", help="lengths of the backlog; '-' for none")
+    parser.add_argument("--history", type=int, help="submissions that are there before the backlog")
     parser.add_argument("--directory", type=Path, default=Path("/var/tmp"))
     given = parser.parse_args(arguments)
     unknown = set(given.phases.split(",")) - set(names)
     if unknown:
         parser.error(f"no such phase: {', '.join(sorted(unknown))}")
+    unknown = set(given.suites.split(",")) - set(SUITES)
+    if unknown:
+        parser.error(f"no such suite: {', '.join(sorted(unknown))}")
     return Options(
         backends=BACKENDS if given.backend == "both" else (given.backend,),
         is_quick=given.quick,
         phases=tuple(given.phases.split(",")),
         pending=_pending(given.pending, given.quick),
+        history=_history(given.history, given.quick),
         json=given.json,
         markdown=given.markdown,
         directory=given.directory,
         command=" ".join(["python -m tests.bench", *arguments]),
         suites=tuple(given.suites.split(",")),
     )
+
+
+def _history(given: int | None, is_quick: bool) -> int:
+    if given is not None:
+        return given
+    return QUICK_HISTORY if is_quick else FULL_HISTORY
 
 
 def _pending(text: str | None, is_quick: bool) -> tuple[int, ...]:

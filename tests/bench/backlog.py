@@ -1,4 +1,7 @@
-"""Putting a backlog into the database: rows as `submit` writes them, in bulk."""
+"""Putting a backlog into the database: rows as `submit` writes them, in bulk.
+
+They belong to `COURSES` courses that take turns, as if these had arrived one after the other.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,13 @@ from sqlalchemy.engine import make_url
 
 from tests.bench import requests
 from tests.bench.database import Database, native_url
+from xqueue_server.storage.ordering import STEP
 
 BATCH = 50_000
+COURSES = 50
 COLUMNS = (
     "queue, state, priority, attempt, platform_failures, arrived_at, request_id, submitted_by, "
-    "callback_url, lms_key, learner_submitted_at"
+    "callback_url, lms_key, learner_submitted_at, course, learner, turn"
 )
 ARRIVED_AT = 1_772_366_400_000_000
 EVENT_COLUMNS = "at, submission_id, subject, actor, to_state, why, request_id"
@@ -26,6 +31,16 @@ def ready(database: Database, queue: str) -> int:
     """How many submissions of the queue wait."""
     with _open(database) as rows:
         return rows.ready(queue)
+
+
+def add_history(database: Database, queue: str, wanted: int) -> None:
+    """Make at least `wanted` submissions be there, graded where there were fewer, and settle."""
+    with _open(database) as rows:
+        first = rows.last_id() + 1
+        for start in range(first, wanted + 1, BATCH):
+            rows.insert(queue, start, min(BATCH, wanted + 1 - start), state="graded")
+        if first <= wanted:
+            rows.settle()
 
 
 def top_up(database: Database, queue: str, wanted: int) -> None:
@@ -54,10 +69,11 @@ def _open(database: Database) -> Iterator[_Sqlite | _Postgres]:
             yield _Postgres(connection)
 
 
-def _texts(queue: str) -> dict[str, str]:
+def _texts(queue: str, state: str) -> dict[str, str]:
     callback_url = requests.CALLBACK.format(user=requests.USER_MARK, block=requests.BLOCK)
     return {
         "queue": queue,
+        "state": state,
         "url": callback_url,
         "header": requests.submission_header(queue, requests.USER_MARK),
         "body": requests.BODY,
@@ -81,17 +97,17 @@ class _Sqlite:
     def last_id(self) -> int:
         return self._connection.execute("SELECT max(id) FROM submissions").fetchone()[0] or 0
 
-    def insert(self, queue: str, first: int, count: int) -> None:
-        values = _texts(queue) | {"first": first, "last": first + count - 1}
+    def insert(self, queue: str, first: int, count: int, *, state: str = "queued") -> None:
+        values = _texts(queue, state) | {"first": first, "last": first + count - 1}
         numbers = (
             "WITH RECURSIVE n(i) AS (SELECT :first UNION ALL SELECT i + 1 FROM n WHERE i < :last) "
         )
         self._connection.execute("BEGIN IMMEDIATE")
         self._connection.execute(
             f"INSERT INTO submissions (id, {COLUMNS}) {numbers} "
-            f"SELECT i, :queue, 'queued', 0, 1, 0, {ARRIVED_AT} + i, printf('%016x', i), 'lms', "
+            f"SELECT i, :queue, :state, 0, 1, 0, {ARRIVED_AT} + i, printf('%016x', i), 'lms', "
             "CAST(replace(:url, :mark, i) AS BLOB), CAST('\"seeded-' || i || '\"' AS BLOB), "
-            f"{ARRIVED_AT} FROM n",
+            f"{ARRIVED_AT}, 'course ' || i % {COURSES}, i, i / {COURSES} * {STEP} FROM n",
             values,
         )
         self._connection.execute(
@@ -130,15 +146,15 @@ class _Postgres:
         assert row is not None
         return int(row[0])
 
-    def insert(self, queue: str, first: int, count: int) -> None:
-        values = _texts(queue) | {"first": first, "last": first + count - 1}
+    def insert(self, queue: str, first: int, count: int, *, state: str = "queued") -> None:
+        values = _texts(queue, state) | {"first": first, "last": first + count - 1}
         self._connection.execute(
             f"WITH made AS (INSERT INTO submissions ({COLUMNS}) "
-            f"SELECT %(queue)s, 'queued', 0, 1, 0, {ARRIVED_AT} + i, lpad(to_hex(i), 16, '0'), "
+            f"SELECT %(queue)s, %(state)s, 0, 1, 0, {ARRIVED_AT} + i, lpad(to_hex(i), 16, '0'), "
             "'lms', convert_to(replace(%(url)s, %(mark)s, i::text), 'UTF8'), "
             "convert_to('\"seeded-' || i || '\"', 'UTF8'), "
-            f"{ARRIVED_AT} FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS i "
-            "RETURNING id), "
+            f"{ARRIVED_AT}, 'course ' || mod(i, {COURSES}), i, i / {COURSES} * {STEP} "
+            "FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS i RETURNING id), "
             "kept AS (INSERT INTO contents (submission_id, header, body, supersede_key) "
             "SELECT id, convert_to(replace(%(header)s, %(mark)s, id::text), 'UTF8'), "
             "convert_to(%(body)s, 'UTF8'), uuid_send(gen_random_uuid()) FROM made) "

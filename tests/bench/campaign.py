@@ -50,12 +50,17 @@ class Campaign:
         self._handed_out: Counter[int] = Counter()
         self._held: list[tuple[int, str]] = []
 
-    def run(self, names: Sequence[str], pendings: Sequence[int]) -> Iterator[PhaseResult]:
-        """Every phase of these names, then the backlog phases at each of these lengths."""
+    def run(
+        self, names: Sequence[str], pendings: Sequence[int], *, history: int = 0
+    ) -> Iterator[PhaseResult]:
+        """Every phase of these names, then the backlog phases at each of these lengths, among
+        `history` submissions that were there before."""
         for phase in (phase for phase in PHASES if phase.name in names):
             queue = EMPTY_QUEUE if phase.needs is Needs.EMPTY else MAIN_QUEUE
             for concurrency in CONCURRENCIES:
                 yield self._measure(phase, queue, concurrency)
+        if pendings:
+            backlog.add_history(self._database, BACKLOG_QUEUE, history)
         for pending in sorted(pendings):
             for phase in (phase for phase in BACKLOG_PHASES if phase.name in names):
                 yield self._measure(phase, BACKLOG_QUEUE, BACKLOG_CONCURRENCY, pending=pending)

@@ -6,12 +6,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.bench.capacity import suite as capacity
 from tests.bench.grading.measures import Campaign, lines
 from tests.bench.result import PhaseResult
 
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 GRADING_BEGIN, GRADING_END = "<!-- bench:grading:begin -->", "<!-- bench:grading:end -->"
-MARKERS = (GRADING_BEGIN, GRADING_END, BEGIN, END)
+MARKERS = {
+    "grading": (GRADING_BEGIN, GRADING_END),
+    "server": (BEGIN, END),
+    "capacity": (capacity.BEGIN, capacity.END),
+}
+"""Of each suite."""
 HEADINGS = ("phase", "c", "req/s", "p50 ms", "p95 ms", "CPU ms", "of it db", "client", "wrong")
 _WIDTHS = (24, 3, 9, 9, 9, 8, 9, 8, 6)
 
@@ -114,15 +120,19 @@ def _backlog_lines(results: Sequence[PhaseResult]) -> Iterable[str]:
 # -- the document --------------------------------------------------------------------------------
 
 
-def make_ready(document: Path) -> None:
+def markers_of(suites: Sequence[str]) -> list[str]:
+    return [marker for suite, own in MARKERS.items() if suite in suites for marker in own]
+
+
+def make_ready(document: Path, markers: Sequence[str]) -> None:
     """To be called before anything is measured for it; one that is not there is begun.
 
     Raises: ValueError if it lacks a marker.
     """
     if not document.exists():
-        document.write_text("\n".join(["# Measured", *MARKERS, ""]), encoding="utf-8")
+        document.write_text("\n".join(["# Measured", *markers, ""]), encoding="utf-8")
     text = document.read_text(encoding="utf-8")
-    lacking = [marker for marker in MARKERS if marker not in text]
+    lacking = [marker for marker in markers if marker not in text]
     if lacking:
         raise ValueError(f"{document} lacks the markers {' and '.join(lacking)}")
 

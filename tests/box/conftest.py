@@ -9,7 +9,7 @@ from graders.shipping import library_files
 from sandbox.backends.docker import DockerBackend, DockerSettings
 from sandbox.backends.docker.settings import SlotSettings
 from sandbox.run import Isolation
-from tests.support.sandboxes import BUILD, engine  # noqa: F401 - pytest takes fixtures from here
+from tests.support.sandboxes import BUILD
 from tests.support.services import missing_service
 
 
@@ -30,7 +30,7 @@ class Boxes:
 
 
 @pytest.fixture(scope="session")
-def box_image(engine):  # noqa: F811
+def box_image(engine):
     built = subprocess.run([BUILD, "box-python"], capture_output=True, text=True, check=False)
     if built.returncode != 0:
         missing_service(f"the image of the box engine ({built.stderr.strip()[-300:]})")

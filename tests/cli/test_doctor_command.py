@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from xqueue_server.cli.environment import database
 from xqueue_server.cli.main import main
 from xqueue_server.settings import MB, SETTINGS
-from xqueue_server.storage import engine
+from xqueue_server.storage import beats, engine
 
 HEALTHY = {
     "XQUEUE_LMS_ORIGINS": "https://lms.example.org",
@@ -69,6 +70,9 @@ def test_a_healthy_server_is_all_ok() -> None:
     run("queue", "add", "q")
     options = ("--role", "lms", "--all-queues", "--password-stdin")
     run("account", "add", "lms", *options, input="secret")
+    with database() as storage, storage.write() as tx:
+        beats.beat(tx, "deliver", "here")
+        beats.beat(tx, "sweep", "here")
     found = findings()
     assert {each["verdict"] for each in found.values()} == {"ok"}
     assert all(line.startswith("ok  ") for line in run("doctor").stdout.splitlines())

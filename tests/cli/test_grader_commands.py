@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,10 @@ import pytest
 from tests.api.callers import manifest
 from tests.cli.conftest import Run
 from tests.cli.stored import a_queue, a_result, a_submission
+from xqueue_server.cli.grader import image_age
 from xqueue_server.fault import FaultKind, Occurrence
-from xqueue_server.storage import Storage, browsing, faults, lease_graders
+from xqueue_server.storage import Storage, browsing, faults, lease_graders, readiness
+from xqueue_server.storage.readiness import HostReport
 
 IMAGE = "registry.example.org/square@sha256:" + "a" * 64
 RunJson = Callable[..., Any]
@@ -217,3 +221,36 @@ def test_who_published_is_on_the_record(publish: Callable[..., Any], storage: St
     with storage.read() as tx:
         found = browsing.latest_events(tx, subject="queue q")
     assert {e.actor.split()[0] for e in found} == {"operator"}
+
+
+def test_how_old_the_base_of_an_image_is(
+    publish: Callable[..., Any], run: Run, run_json: RunJson, storage: Storage
+) -> None:
+    publish()
+    assert run_json("grader", "list")[0]["image_created"] is None
+    now = datetime.now(UTC)
+    for host, days in (("new", 10), ("old", 91)):
+        report = HostReport(
+            queue="q",
+            name="square",
+            version=1,
+            host=host,
+            is_ready=True,
+            problem=None,
+            image_created=now - timedelta(days=days),
+        )
+        with storage.write() as tx:
+            readiness.store(tx, report)
+    assert "91 days, OLD: build it anew" in run("grader", "list").stdout
+    shown = run("grader", "show", "q", "square").stdout
+    assert re.search(r"^new .* 10 days$", shown, re.M)
+    assert re.search(r"^old .* 91 days, OLD: build it anew$", shown, re.M)
+
+
+@pytest.mark.parametrize(
+    ("days", "shown"), [(0, "0 days"), (90, "90 days"), (91, "91 days, OLD: build it anew")]
+)
+def test_an_image_is_old_after_ninety_days(days: int, shown: str) -> None:
+    now = datetime(2026, 6, 1, tzinfo=UTC)
+    assert image_age(now - timedelta(days=days), now=now) == shown
+    assert image_age(None, now=now) is None

@@ -45,12 +45,12 @@ def test_every_command_on_the_page_exists(cli_page: str) -> None:
 
 
 def test_every_setting_is_on_the_page(settings_page: str) -> None:
-    rows = set(re.findall(r"^\| `(XQUEUE_[A-Z_]+)`", settings_page, re.MULTILINE))
+    rows = set(re.findall(r"^\| `(XQUEUE_[A-Z0-9_]+)`", settings_page, re.MULTILINE))
     assert rows == set(SETTINGS)
 
 
 def test_the_pages_name_no_setting_that_does_not_exist(cli_page: str, settings_page: str) -> None:
-    named = set(re.findall(r"\bXQUEUE_[A-Z_]+[A-Z]\b", cli_page + settings_page))
+    named = set(re.findall(r"\bXQUEUE_[A-Z0-9_]+[A-Z]\b", cli_page + settings_page))
     assert named <= set(SETTINGS) | {"XQUEUE_PORT", "XQUEUE_SERVICE"}
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from tests.cli.stored import (
     GRADERS_WORDS,
@@ -222,3 +223,42 @@ def test_it_works_as_a_process(run_process: Any, storage: Storage) -> None:
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr.count("\n") == 1
     assert run_process("event", "list").returncode == 0
+
+
+# -- place in line -------------------------------------------------------------------------------
+
+
+def test_the_place_in_line_is_shown_where_it_has_one(
+    run: Any, run_json: Any, storage: Storage
+) -> None:
+    _first, second, held = a_submission(storage), a_submission(storage), a_held_submission(storage)
+    assert run_json("submission", "show", str(second))["position"] == 2
+    shown = run("submission", "show", str(second)).stdout.splitlines()
+    assert [line.split() for line in shown if line.startswith("place")] == [
+        ["place", "in", "line", "2"]
+    ]
+    assert run_json("submission", "show", str(held))["position"] is None
+    with storage.write() as tx:
+        tx.run(text("UPDATE submissions SET is_blocked = true, is_capped = true WHERE id = 2"))
+    assert "its learner has as many in line" in run("submission", "show", str(second)).stdout
+
+
+def test_a_long_line_is_not_counted_to_its_end(
+    run: Any, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("xqueue_server.line.COUNTED_UP_TO", 1)
+    monkeypatch.setattr("xqueue_server.cli.submission_view.COUNTED_UP_TO", 1)
+    ids = [a_submission(storage) for _ in range(3)]
+    assert "more than 1\n" in run("submission", "show", str(ids[2])).stdout
+
+
+def test_a_submission_can_be_put_before_the_others(
+    run: Any, run_json: Any, storage: Storage
+) -> None:
+    _first, second = a_submission(storage), a_submission(storage)
+    run("submission", "prioritise", str(second), "--priority", "5")
+    shown = run_json("submission", "show", str(second))
+    assert (shown["priority"], shown["position"]) == (5, 1)
+    run("submission", "prioritise", str(second), "--priority", "-1000", exit_code=2)
+    refused = run("submission", "prioritise", "99", "--priority", "1", exit_code=1)
+    assert "does not exist" in refused.stderr

@@ -46,9 +46,11 @@ SERVER_CONSTANTS: dict[str, object] = {}
 DELIVER_CONSTANTS: dict[str, object] = {
     "xqueue_server.storage.outbox.CLAIM_S": 1,
     "xqueue_server.redelivery.EXACT_DELAYS_S": (0.2, 0.2, 0.2),
-    "xqueue_server.cli.deliver.SWEEP_EVERY_S": 0.2,
     "xqueue_server.cli.notifications.NOTIFY_EVERY_S": 0.2,
-    "xqueue_server.cli.notifications.TIDY_EVERY": 1,
+}
+SWEEP_CONSTANTS: dict[str, object] = {
+    "xqueue_server.cli.sweep.SWEEP_EVERY_S": 0.2,
+    "xqueue_server.cli.sweep.TIDY_EVERY_S": 0.2,
 }
 WORKER_CONSTANTS: dict[str, object] = {
     "grader_worker.renewal.RENEW_EVERY_S": LEASE_S / 4,  # first: `turn` copies it
@@ -85,6 +87,7 @@ class CrashStack:
             is_ready=lambda: answers_http(f"{self.url}/readyz"),
         )
         self.deliver = self._program("xqueue-server", "deliver", constants=DELIVER_CONSTANTS)
+        self.sweeper = self._program("xqueue-server", "sweep", constants=SWEEP_CONSTANTS)
         self.sandboxd = self._fake_sandboxd()
         self.worker = self._program(
             "grader-worker",
@@ -93,7 +96,7 @@ class CrashStack:
             *("--socket", str(self._socket)),
             constants=WORKER_CONSTANTS,
         )
-        self.programs = (self.server, self.deliver, self.sandboxd, self.worker)
+        self.programs = (self.server, self.deliver, self.sweeper, self.sandboxd, self.worker)
 
     def begin(self) -> None:
         (self._directory / "password").write_text(PASSWORD)

@@ -1,7 +1,7 @@
 """The server dies while course teams publish, go back, try and hear of faults: each of it is done
 whole or not at all, doing it again ends well, and no learner's grade is touched.
 
-Or the deliverer dies while it clears away what trials leave.
+Or the sweeper dies while it clears away what trials leave.
 """
 
 from __future__ import annotations
@@ -315,7 +315,7 @@ def test_an_old_trial_is_removed_whole(
     author.begin_trial()
     lease = _lease(desk, PUBLISHED_QUEUE)
     _grade_trial(desk, lease)
-    with stack.dying(stack.deliver, step), stack.storage.write() as tx:
+    with stack.dying(stack.sweeper, step), stack.storage.write() as tx:
         tx.run(update(trials).where(trials.c.name == author.name).values(created_at=LONG_AGO))
 
     eventually(lambda: not _trials_of(stack, author), SETTLE_S)

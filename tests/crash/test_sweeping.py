@@ -1,4 +1,4 @@
-"""The deliverer dies while it does what time alone makes due."""
+"""The sweeper dies while it does what time alone makes due."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ GIVING_UP = (
 def test_an_expired_lease_goes_back_to_the_queue_once(
     stack: CrashStack, desk: XQueueClient, learner: Learner, ledger: Ledger, step: Step
 ) -> None:
-    with stack.dying(stack.deliver, step):
+    with stack.dying(stack.sweeper, step):
         learner.must_submit("", BRIEF_QUEUE)
         lost = lease_at(desk, BRIEF_QUEUE)
     again = lease_at(desk, BRIEF_QUEUE)
@@ -61,7 +61,7 @@ def test_an_expired_lease_goes_back_to_the_queue_once(
 def test_an_exhausted_submission_is_held_and_a_late_result_still_counts(
     stack: CrashStack, desk: XQueueClient, learner: Learner, ledger: Ledger, step: Step
 ) -> None:
-    with stack.dying(stack.deliver, step):
+    with stack.dying(stack.sweeper, step):
         learner.must_submit("", HOLD_QUEUE)
         late = lease_at(desk, HOLD_QUEUE)
     ledger.wait_for(int(late.submission_id), SubmissionState.HELD)
@@ -78,7 +78,7 @@ def test_an_exhausted_submission_is_held_and_a_late_result_still_counts(
 def test_a_backed_off_submission_is_leased_again(
     stack: CrashStack, desk: XQueueClient, learner: Learner, ledger: Ledger, step: Step
 ) -> None:
-    with stack.dying(stack.deliver, step):
+    with stack.dying(stack.sweeper, step):
         learner.must_submit("", DESK_QUEUE)
         desk.put_failure(lease_at(desk, DESK_QUEUE), kind="platform", detail="no power")
     again = lease_at(desk, DESK_QUEUE)
@@ -94,7 +94,7 @@ def test_a_backed_off_submission_is_leased_again(
 def test_the_learner_is_told_once_that_no_grade_comes(
     stack: CrashStack, desk: XQueueClient, learner: Learner, ledger: Ledger, step: Step
 ) -> None:
-    with stack.dying(stack.deliver, step):
+    with stack.dying(stack.sweeper, step):
         learner.must_submit("", LAST_QUEUE)
         lost = lease_at(desk, LAST_QUEUE)
 

@@ -8,11 +8,10 @@ import pytest
 
 from sandbox.backends.docker import GRADER_BASE_IMAGE, DockerBackend, DockerSettings, PoolSettings
 from tests.docker.private_engine import PrivateEngine
-from tests.support.sandboxes import engine  # noqa: F401 - pytest takes fixtures from here
 
 
 @pytest.fixture(scope="module")
-def private_engine(engine, tmp_path_factory):  # noqa: F811
+def private_engine(engine, tmp_path_factory):
     """A second dockerd with our base image, that tests may maltreat."""
     folder = tmp_path_factory.mktemp("engine")
     with PrivateEngine(folder) as private:
@@ -42,7 +41,7 @@ def open_docker():
 
 
 @pytest.fixture
-def build_image(engine, request):  # noqa: F811
+def build_image(engine, request):
     """Makes images from a Dockerfile's lines and files beside it, and removes them. To be asked
     for before the backend, so that it goes when no container needs them any more."""
     made = []

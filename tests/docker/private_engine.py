@@ -1,5 +1,6 @@
 """A Docker daemon beside the host's own, with everything of it in one folder."""
 
+import json
 import os
 import signal
 import socket
@@ -17,8 +18,11 @@ DISK_BYTES = 700 * 1024 * 1024
 class PrivateEngine:
     """Started on entry; on exit it and its containers are gone."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *, maps_users=False, group=None):
         self._folder = folder
+        self._config = {"userns-remap": "default"} if maps_users else {}
+        if group is not None:  # who may use the socket
+            self._config["group"] = group
         self._socket = folder / "docker.sock"
         self._data = folder / "data"
         self._process = None
@@ -30,7 +34,7 @@ class PrivateEngine:
         self._data.mkdir()
         options = f"size={DISK_BYTES}"
         subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", self._data], check=True)
-        (self._folder / "daemon.json").write_text("{}")
+        (self._folder / "daemon.json").write_text(json.dumps(self._config))
         self.start()
         return self
 

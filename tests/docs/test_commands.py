@@ -19,7 +19,7 @@ from xqueue_server.settings import SETTINGS
 
 PAGES = pages()
 COMMANDS = [quoted for page in PAGES for quoted in commands_of(page)]
-VARIABLE = re.compile(r"\b(?:XQUEUE|GRADER_WORKER|GRADERS)_[A-Z_]*[A-Z]\b")
+VARIABLE = re.compile(r"\b(?:XQUEUE|GRADER_WORKER|GRADERS)_[A-Z0-9_]*[A-Z]\b")
 NOT_OURS = {"XQUEUE_PORT", "XQUEUE_SERVICE", "XQUEUE_INTERFACE"}
 """Kubernetes injects the first two; the last is the LMS's."""
 MAKE = re.compile(r"^make ([a-z]+)")
@@ -136,6 +136,7 @@ def test_every_verb_and_option_of_the_kit_is_on_its_page() -> None:
 def test_every_variable_that_pages_name_is_read_somewhere() -> None:
     folders = ("xqueue_server", "grader_worker", "graders", "sandbox", "deploy")
     sources = [path for folder in folders for path in (TOP / folder).rglob("*.py")]
+    sources += [*(TOP / "deploy" / "compose").glob("*.yaml"), *TOP.glob("deploy/compose/env.*")]
     code = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     named = {name for each in PAGES for name in VARIABLE.findall(each.text)}
     assert named - NOT_OURS - set(SETTINGS) - set(VARIABLE.findall(code)) == set()

@@ -3,11 +3,7 @@
 import pytest
 
 from graders.languages import LANGUAGES
-from tests.support.sandboxes import (  # noqa: F401 - pytest takes fixtures from here
-    bubblewrap_backend,
-    docker_backend,
-    engine_with,
-)
+from tests.support.sandboxes import engine_with
 
 
 @pytest.fixture(scope="session")

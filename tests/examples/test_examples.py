@@ -1,6 +1,7 @@
 """Every example grades its own right, wrong, crashing and looping answers as it says it does."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from graders.languages import LANGUAGES
 from graders.publishing.docker_program import BUILD_NETWORK
 from graders.trying import Answer, OpenGrader, opened
 from sandbox.run import ExitReason
+from tests.support.together import try_together, wanted_cases
 
 EXAMPLES = Path(__file__).parents[2] / "graders" / "examples"
 DECLARED = sorted(path.parent for path in EXAMPLES.glob("*/grader.yaml"))
@@ -29,9 +31,16 @@ def grade(directory, backend, sample, *, seed=1):
         return grader.grade(Answer(response=text, seed=seed))
 
 
+@pytest.fixture(scope="module")
+def checked(request, docker_backend):
+    """What each example's check came to."""
+    wanted = wanted_cases(request, "directory")
+    return try_together({path: partial(check_grader, path, docker_backend) for path in wanted})
+
+
 @pytest.mark.parametrize("directory", IN_BUNDLES, ids=lambda path: path.name)
-def test_an_examples_samples_are_graded_as_it_declares(docker_backend, directory):
-    findings = check_grader(directory, docker_backend)
+def test_an_examples_samples_are_graded_as_it_declares(checked, directory):
+    findings = checked[directory].result()
     assert [str(finding) for finding in findings if finding.kind is not Kind.OK] == []
 
 

@@ -12,21 +12,12 @@ from sandbox.conformance import CaseResult
 from sandbox.hostile.bench import open_bench
 from sandbox.hostile.case import DOCKER, Engine, HostileCase
 from sandbox.hostile.leftovers import look_around
-from sandbox.hostile.table import CASES
 from sandbox.hostile.trying import try_cases
 from sandbox.probe.aimed import AimedBackend
 from sandbox.run import RunRequest, RunResult
-from tests.support.sandboxes import (
-    ENGINES,
-    backend,
-    backend_of,
-    bubblewrap_backend,
-    docker_backend,
-    engine,
-)
+from tests.support.sandboxes import ENGINES, backend_of
+from tests.support.together import AT_ONCE, wanted_cases
 
-__all__ = ["backend", "bubblewrap_backend", "docker_backend", "engine"]
-AT_ONCE = 3
 SLOW = {Engine.GVISOR}
 SUBSET = frozenset(
     "1 2 5 14 16 20 26 27 31 34 35 38 40 43 44 48 50 56 58 62 67 71 79 83".split()  # noqa: SIM905
@@ -73,13 +64,13 @@ class Tried:
     runs: list[RunResult]
 
 
-@pytest.fixture(scope="session", params=ENGINES)
+@pytest.fixture(scope="module", params=ENGINES)
 def tried(request: pytest.FixtureRequest) -> Tried:
     opened, row = backend_of(request, request.param)
     backend = RecordingBackend(opened)
     before = look_around(engine=row in DOCKER)
     with open_bench(backend, row) as bench:
-        cases = _selected(request.session.items, request.param)
+        cases = wanted_cases(request, "case")
         results = {case.number: case for case in try_cases(bench, cases, at_once=AT_ONCE)}
     opened.settle()
     if row is Engine.BOX:
@@ -88,16 +79,3 @@ def tried(request: pytest.FixtureRequest) -> Tried:
     else:
         left = nothing_left(before, engine=row in DOCKER)
     return Tried(engine=row, results=results, left=left, runs=backend.results)
-
-
-def _selected(items: list[pytest.Item], engine_name: str) -> list[HostileCase]:
-    """The cases that this session looks at: with `-k` not all of them."""
-    wanted = {
-        item.callspec.params["case"].number
-        for item in items
-        if isinstance(item, pytest.Function)
-        and hasattr(item, "callspec")
-        and item.callspec.params.get("tried") == engine_name
-        and isinstance(item.callspec.params.get("case"), HostileCase)
-    }
-    return [case for case in CASES if case.number in wanted]

@@ -12,7 +12,7 @@ from sandbox.backends.docker.image_walk import PRIVATE_LABEL
 from tests.docker.conftest import build_image as image_of_lines  # noqa: F401 - a fixture
 from tests.images.registry import OnLoopback, Registry
 from tests.kit.written import write_files
-from tests.support.sandboxes import docker_backend, engine_with  # noqa: F401 - a fixture
+from tests.support.sandboxes import engine_with
 
 GRADER_YAML = """
 name: sums

@@ -1,16 +1,10 @@
-"""The real backends, and graders written on the spot."""
+"""Graders written on the spot."""
 
 from pathlib import Path
 
 import pytest
 
 from tests.kit.written import write_files
-from tests.support.sandboxes import (  # noqa: F401 - pytest takes fixtures from here
-    backend,
-    bubblewrap_backend,
-    docker_backend,
-    engine,
-)
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """What the server passes on of learners and hosts does not steer an author's terminal."""
 
+from datetime import UTC, datetime
+
 import pytest
 from click.testing import CliRunner
 
@@ -65,3 +67,25 @@ def test_what_others_chose_is_shown_and_obeyed_by_nobody(
 
 def test_a_time_of_another_form_is_shown_as_it_is():
     assert when("soon") == "soon"
+
+
+@pytest.mark.parametrize(
+    ("created", "shown"),
+    [
+        ("2026-01-01T00:00:00+00:00", "  base image of 90 days"),
+        (
+            "2025-12-31T00:00:00+00:00",
+            "  base image of 91 days, older than 90 days: BUILD IT ANEW",
+        ),
+        (None, ""),
+        ("new", ""),
+        ("2026-01-01T00:00:00", ""),
+    ],
+)
+def test_an_old_base_image_is_warned_of(created, shown):
+    now = datetime(2026, 4, 1, tzinfo=UTC)
+    assert versions.image_age(created, now=now) == shown
+    line = versions._host_line(
+        {"host": "h", "version": 1, "ready": True, "problem": None, "image_created": created}
+    )
+    assert ("base image" in line) == bool(shown)

@@ -3,7 +3,6 @@
 import pytest
 
 from tests.seccomp.places import in_a_box, in_a_container
-from tests.support.sandboxes import engine  # noqa: F401 - pytest takes fixtures from here
 
 
 @pytest.fixture(params=["box", "container"])

@@ -23,7 +23,7 @@ from tests.server.builders import (
     lms_header,
 )
 from tests.server.web_client import Server
-from xqueue_server.cli.deliver import sweep_forever
+from xqueue_server.cli.sweep import sweep_forever
 from xqueue_server.dispatch import NoDispatcher
 from xqueue_server.logs import JsonFormatter
 

@@ -211,7 +211,7 @@ def test_one_thread_asks_for_all_waiters_and_only_while_there_are_any(
     probed = threading.Event()
 
     def note(_conn: object, _cursor: object, statement: str, *_more: object) -> None:
-        if "FROM queues" in statement:
+        if statement.startswith("SELECT queues.name"):
             asked.append(threading.current_thread().name)
             probed.set()
 

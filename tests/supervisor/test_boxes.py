@@ -14,19 +14,18 @@ from sandbox.probe.script import DONE, TESTS, probe_request, ran, report_step, r
 from sandbox.run import ExitReason, Limits
 from tests.supervisor.conftest import PROBE
 from tests.supervisor.harness import Supervisor, b64, commands, start_frame
-from tests.support.sandboxes import bubblewrap_backend  # noqa: F401 - a fixture
 
 LOOK = ["sh", "-c", "cat kept; ls /box /tmp"]
 
 
-def box_pair(bubblewrap_backend, *steps):  # noqa: F811
+def box_pair(bubblewrap_backend, *steps):
     script = [TESTS, *steps, *(report_step(f"t{n}") for n in range(len(steps) + 1, 4)), DONE]
     result = bubblewrap_backend.run(probe_request(script, limits=Limits(wall_s=15)))
     assert result.reason is ExitReason.COMPLETED, result
     return [ran(report) for report in result.reports[: len(steps)]]
 
 
-def test_keep_runs_in_the_box_of_the_run_before(bubblewrap_backend):  # noqa: F811
+def test_keep_runs_in_the_box_of_the_run_before(bubblewrap_backend):
     write = ["sh", "-c", "echo K > kept; sleep 600 & setsid sleep 600 & exit 3"]
     count = ["sh", "-c", "cat kept in.txt; ls -d /proc/[0-9]* | wc -l"]
     first, kept, fresh = box_pair(
@@ -42,7 +41,7 @@ def test_keep_runs_in_the_box_of_the_run_before(bubblewrap_backend):  # noqa: F8
     assert fresh.stdout.split() == ["/box:", "/tmp:"]
 
 
-def test_a_kept_box_survives_a_program_that_was_stopped(bubblewrap_backend):  # noqa: F811
+def test_a_kept_box_survives_a_program_that_was_stopped(bubblewrap_backend):
     stopped, kept = box_pair(
         bubblewrap_backend,
         run_step("t1", argv=["sh", "-c", "echo K > kept; sleep 600"], wall_s=0.5),
@@ -52,7 +51,7 @@ def test_a_kept_box_survives_a_program_that_was_stopped(bubblewrap_backend):  # 
 
 
 def test_nobody_in_a_box_can_signal_trace_or_look_into_its_first_process(
-    bubblewrap_backend,  # noqa: F811
+    bubblewrap_backend,
 ):
     code = """
 import ctypes, os
@@ -172,7 +171,7 @@ def test_a_bubblewrap_that_cannot_be_executed_is_the_platforms_failure(xq, tmp_p
     assert "cannot be started" in ended["detail"]
 
 
-def test_no_box_outlives_a_supervisor_that_is_killed(bubblewrap_backend, xq):  # noqa: F811
+def test_no_box_outlives_a_supervisor_that_is_killed(bubblewrap_backend, xq):
     mark = f"mark-{os.getpid()}"
     code = f"import os; os.execv('/bin/sh', ['sh', '-c', 'sleep 600; : {mark}'])"
     script = (

@@ -19,7 +19,6 @@ from sandbox.probe.script import DONE, TESTS, probe_request, ran, report_step, r
 from sandbox.run import ExitReason, Limits
 from tests.supervisor.harness import commands
 from tests.supervisor.test_boxes import await_that, parent_of, supervisors_below
-from tests.support.sandboxes import bubblewrap_backend  # noqa: F401 - a fixture
 from tests.support.services import missing_service
 
 WAITS = ["sh", "-c", "mkdir deep; exec sleep 600"]
@@ -56,7 +55,7 @@ def held():
 
 
 @pytest.fixture
-def begin(bubblewrap_backend):  # noqa: F811
+def begin(bubblewrap_backend):
     """Starts a run beside us; gives the function that waits for its result."""
     backend = BubblewrapBackend()
     threads = []

@@ -12,13 +12,12 @@ from sandbox.boxes import BoxOwners, box_isolation
 from tests.supervisor.conftest import PROBE
 from tests.supervisor.harness import b64, commands, start_frame, text
 from tests.supervisor.test_boxes import await_that, parent_of
-from tests.support.sandboxes import bubblewrap_backend  # noqa: F401 - a fixture
 
 LOOK = ["sh", "-c", "cat in.txt; ls -A /box /tmp; echo left > /tmp/left; echo left > left"]
 
 
 @pytest.fixture
-def slot(bubblewrap_backend, supervise):  # noqa: F811
+def slot(bubblewrap_backend, supervise):
     slot = supervise("--slot")
     assert slot.until("ready")
     return slot

@@ -101,9 +101,3 @@ def backend_of(request: pytest.FixtureRequest, name: str) -> tuple[SandboxBacken
 def backend(request: pytest.FixtureRequest) -> SandboxBackend:
     """Each real backend in turn, with its own isolation."""
     return backend_of(request, request.param)[0]
-
-
-@pytest.fixture(params=ENGINES)
-def any_backend(request: pytest.FixtureRequest) -> SandboxBackend:
-    """Each backend with each isolation and runtime in turn."""
-    return backend_of(request, request.param)[0]

@@ -25,12 +25,12 @@ ACCOUNT = ("account", "add", USERNAME, "--role", "lms", "--role", "grader", "--a
 
 @pytest.fixture(scope="session")
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a server that also delivers; its data lives as long as the test session."""
+    """Of a server that also delivers and sweeps; its data lives as long as the test session."""
     data_dir = tmp_path_factory.mktemp("xqueue")
     url = f"http://127.0.0.1:{free_port()}"
     settings = {"XQUEUE_MODE": "demo", "XQUEUE_DATA_DIR": str(data_dir), "XQUEUE_PUBLIC_URL": url}
     _prepare(settings)
-    processes = [_start(settings, data_dir, "deliver")]
+    processes = [_start(settings, data_dir, verb) for verb in ("deliver", "sweep")]
     try:
         bind = ("--bind", url.removeprefix("http://"), "--workers", "1")
         processes.append(_start(settings, data_dir, "serve", *bind))

@@ -11,7 +11,7 @@ import pytest
 from tests.wire.exchange import Wire
 from tests.wire.traffic import QUEUE, fetch, submit
 
-ANNOUNCED = "wait, lease, renew, failure, grader, record"
+ANNOUNCED = "wait, lease, renew, failure, grader, record, queues"
 
 
 @pytest.mark.parametrize(

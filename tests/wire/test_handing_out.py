@@ -36,7 +36,8 @@ def test_the_length_is_a_number_of_what_can_be_handed_out(wire: Wire) -> None:
         (f"{SUBMISSION}?queue_name=", "Queue '' not found"),
         (f"{SUBMISSION}?queue_name=a%00%27b", "Queue 'a\x00'b' not found"),
         (f"{SUBMISSION}?queue_name={QUEUE}", f"Queue '{QUEUE}' is empty"),
-        (f"{SUBMISSION}?queue_name=x&queue_name={QUEUE}", f"Queue '{QUEUE}' is empty"),
+        (f"{SUBMISSION}?queue_name={QUEUE}&queue_name={QUEUE}", f"Queue '{QUEUE}' is empty"),
+        (f"{SUBMISSION}?queue_name=x&queue_name={QUEUE}", "Queue 'x' not found"),
     ],
 )
 def test_what_can_not_be_answered_is_said_in_these_words(

@@ -25,6 +25,7 @@ from tests.worker.fakes import (
     need,
     redis_answers,
 )
+from tests.worker.running import RunningWorkers
 
 
 @pytest.fixture
@@ -92,11 +93,12 @@ def new_redis(tmp_path: Path) -> Iterator[Callable[..., SimpleNamespace]]:
     program = need("redis-server")
     processes = []
 
-    def start(port: int | None = None) -> SimpleNamespace:
+    def start(port: int | None = None, *more: object) -> SimpleNamespace:
         from redis import Redis
 
         port = port or free_port()
-        arguments = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", tmp_path]
+        arguments = ["--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+        arguments += ["--dir", str(tmp_path), *map(str, more)]
         process = subprocess.Popen([program, *arguments], stdout=subprocess.DEVNULL)
         processes.append(process)
         client = Redis(port=port)
@@ -124,3 +126,22 @@ def sandboxd_process(
 ) -> Callable[[float], subprocess.Popen[str]]:
     """Starts a sandboxd in a process of its own, whose runs sleep so many seconds."""
     return lambda run_s=0.0: processes.sandboxd(socket_path, run_s)
+
+
+@pytest.fixture
+def redis(new_redis: Callable[..., SimpleNamespace]) -> SimpleNamespace:
+    return new_redis()
+
+
+@pytest.fixture
+def run(
+    processes: Processes, xqueue: FakeXQueue, socket_path: Path, tmp_path: Path
+) -> Callable[..., RunningWorkers]:
+    """`grader-worker run` in a process of its own, after a worker has asked for work."""
+
+    def start(redis_url: str, *arguments: str, **options: object) -> RunningWorkers:
+        running = RunningWorkers(processes, xqueue, socket_path, redis_url, *arguments, **options)
+        xqueue.until(lambda xqueue: xqueue.asked("get_submission"))
+        return running
+
+    return start

@@ -27,6 +27,11 @@ class FakeApi:
     bundles: dict[str, bytes] = field(default_factory=dict)
     """By digest, whether or not it is theirs."""
     reports: list[Document] = field(default_factory=list)
+    hosts: dict[str, Document] = field(default_factory=dict)
+    """What each host announced last."""
+    announcements: int = 0
+    to_hosts: Document = field(default_factory=lambda: {"wishes": [], "desired": []})
+    """What they are answered."""
     asked: list[str] = field(default_factory=list)
     broken: dict[str, list[int]] = field(default_factory=dict)
     """First part of the path -> statuses to answer before working again."""
@@ -78,6 +83,8 @@ class FakeApi:
             return statuses.pop(0), b'{"detail": "broken on purpose"}', {}
         if not signed_in:
             return 401, b"{}", {}
+        if where.startswith("workers/"):
+            return self._answer_host(method, unquote(where.removeprefix("workers/")), body)
         if method == "PUT":
             self.reports.append(json.loads(body))
             return 204, b"", {}
@@ -88,6 +95,14 @@ class FakeApi:
         if known == etag:
             return 304, b"", {"ETag": etag}
         return 200, found, {"ETag": etag}
+
+    def _answer_host(self, method: str, host: str, body: bytes):
+        if method == "DELETE":
+            del self.hosts[host]
+            return 204, b"", {}
+        self.hosts[host] = json.loads(body)
+        self.announcements += 1
+        return 200, json.dumps({"beat_s": 10} | self.to_hosts).encode(), {}
 
     def _found(self, where: str) -> bytes | None:
         if where == "assignments":

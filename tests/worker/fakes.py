@@ -20,13 +20,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from grader_worker.assignment import Assignment
+from grader_worker.assignment import Assignment, ServedQueue
+from grader_worker.pool import Pool
 from grader_worker.server_account import ServerAccount
 from sandbox.backend import BackendDescription, BackendHealth, SandboxBackend
 from sandbox.run import ExitReason, ImageGrader, RunRequest, RunResult, TestReport
 from tests.worker.fake_api import API_PREFIX, FakeApi
 
-EXTENSIONS = "wait, lease, renew, failure, grader, record"
+EXTENSIONS = "wait, lease, renew, failure, grader, record, queues"
 """As `xqueue_server.web.routes` announces them."""
 WAIT_CAP_S = 0.3
 """The fake's long poll is short, so that an idle worker stops quickly."""
@@ -58,13 +59,24 @@ class FakeXQueue:
     def __post_init__(self) -> None:
         self.changed = threading.Condition()
         self.waiting: list[tuple[int, str, str]] = []
+        self.queue_of: dict[int, str] = {}
+        """Of those that were submitted for one; all others are handed out from any."""
         self.keys: dict[int, str] = {}
         self.sessions: set[str] = set()
         self._ids = itertools.count(1)
 
-    def submit(self, response: str = "print(1)", *, body: str | None = None, files="{}") -> int:
+    def submit(
+        self,
+        response: str = "print(1)",
+        *,
+        body: str | None = None,
+        files="{}",
+        queue: str | None = None,
+    ) -> int:
         with self.changed:
             number = next(self._ids)
+            if queue is not None:
+                self.queue_of[number] = queue
             self.waiting.append((number, body or submission_body(response), files))
             self.changed.notify_all()
         return number
@@ -103,18 +115,29 @@ class FakeXQueue:
         return 0, "Logged in"
 
     def _get(self, fields):
-        queue = fields["queue_name"]
-        if queue == "unknown":
-            return 1, f"Queue '{queue}' not found"
-        if "wait" in fields and not self.waiting:
-            self.changed.wait_for(lambda: self.waiting, WAIT_CAP_S)
-        if not self.waiting:
-            return 1, f"Queue '{queue}' is empty"
-        if fields.get("grader") == "only" and self.grader is None:
-            return 1, f"Queue '{queue}' is empty"
-        number, body, files = self.waiting.pop(0)
+        queues = fields["queue_name"].split(",")
+        if len(queues) > 1 and "queues" not in self.extensions:
+            queues = queues[:1]  # as servers do that know of one
+        if "unknown" in queues:
+            return 1, "Queue 'unknown' not found"
+
+        def of_these():
+            return [each for each in self.waiting if self.queue_of.get(each[0]) in (None, *queues)]
+
+        if "wait" in fields and not of_these():
+            self.changed.wait_for(of_these, WAIT_CAP_S)
+        found = of_these()
+        if not found or (fields.get("grader") == "only" and self.grader is None):
+            if len(queues) == 1:
+                return 1, f"Queue '{queues[0]}' is empty"
+            listed = ", ".join(f"'{name}'" for name in queues)
+            return 1, f"Queues {listed} are empty"
+        self.waiting.remove(found[0])
+        number, body, files = found[0]
         self.keys[number] = f"key-{number}"
         header = {"submission_id": number, "submission_key": self.keys[number]}
+        if len(queues) > 1:
+            header["queue_name"] = self.queue_of.get(number, queues[0])
         if "grader" in fields and self.grader is not None:
             header["grader"] = self.grader
         header = json.dumps(header)
@@ -160,6 +183,9 @@ class XQueueHandler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         self._serve_api("PUT", self._body())
 
+    def do_DELETE(self) -> None:
+        self._serve_api("DELETE", b"")
+
     def _body(self) -> bytes:
         return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
@@ -174,7 +200,10 @@ class XQueueHandler(BaseHTTPRequestHandler):
 
     def _serve(self, path: str, form: str) -> None:
         endpoint = path.removeprefix("/xqueue/").strip("/")
-        fields = {name: values[0] for name, values in parse_qs(form, True).items()}
+        fields = {
+            name: ",".join(values) if name == "queue_name" else values[0]
+            for name, values in parse_qs(form, True).items()
+        }
         with self.fake.changed:
             self.fake.requests.append((endpoint, fields))
             self.fake.changed.notify_all()
@@ -224,6 +253,14 @@ class QuietServer(ThreadingHTTPServer):
 def account(xqueue: FakeXQueue, **changes: object) -> ServerAccount:
     values = {"url": xqueue.url, "username": "grader", "password": xqueue.password}
     return ServerAccount(**(values | changes))
+
+
+def pool(xqueue: FakeXQueue, *queues: str, name: str = "", **options: object) -> Pool:
+    served = tuple(
+        ServedQueue(account=account(xqueue), name=queue, assignment=assignment(queue))
+        for queue in queues or ("python",)
+    )
+    return Pool(name=name or served[0].name, queues=served, **options)
 
 
 def assignment(queue: str = "python") -> Assignment:
@@ -340,7 +377,10 @@ from tests.worker.fakes import LocalBackend, result
 
 def behave(request):
     print("running", flush=True)
-    time.sleep(float(sys.argv[2]))
+    if sys.argv[2] != "held":
+        time.sleep(float(sys.argv[2]))
+    while sys.argv[2] == "held" and not Path(sys.argv[1] + ".release").exists():
+        time.sleep(0.02)
     return result()
 
 daemon = SandboxDaemon(LocalBackend(behave), ListeningSocket(Path(sys.argv[1])), concurrency=1)
@@ -348,6 +388,11 @@ stop_on_signals(daemon.stopping)
 print("ready", flush=True)
 daemon.serve()
 """
+
+
+def release_runs(path: Path) -> None:
+    """Of the sandboxd at `path` that holds them."""
+    Path(f"{path}.release").touch()
 
 
 class Processes:
@@ -367,7 +412,8 @@ class Processes:
         self.started.append(process)
         return process
 
-    def sandboxd(self, path: Path, run_s: float) -> subprocess.Popen[str]:
+    def sandboxd(self, path: Path, run_s: float | str) -> subprocess.Popen[str]:
+        """`run_s` may be "held": then runs go on until `release_runs`."""
         process = self.start("-c", SLEEPY_SANDBOXD, path, run_s)
         assert process.stdout.readline() == "ready\n"
         return process

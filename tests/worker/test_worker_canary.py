@@ -54,6 +54,17 @@ def test_no_work_is_taken_and_the_reason_said_when_it_fails():
         backend.run(REQUEST)
 
 
+def test_its_word_is_none_at_first_then_what_the_last_came_to():
+    backend = guarded(Bird(True, False))
+    assert backend.word() is None
+    backend.try_all()
+    assert backend.word().lives
+    backend.try_all()
+    word = backend.word()
+    assert not word.lives
+    assert "it gained a way out" in word.detail
+
+
 def test_a_check_says_why_and_when():
     backend = guarded(Bird(False))
     backend.try_all()

@@ -46,7 +46,7 @@ def own_logging():
     root.handlers[:], root.level, ours.level = before
 
 
-@pytest.mark.parametrize("verb", ["poll", "run", "sandboxd"])
+@pytest.mark.parametrize("verb", ["poll", "run", "sandboxd", "scale", "status"])
 def test_every_verb_has_help(verb):
     assert invoke(verb, "--help").exit_code == 0
 
@@ -62,17 +62,62 @@ def test_missing_flags_are_named():
     assert "--config" in outcome.output
 
 
+@pytest.fixture
+def run_flags(password_file, socket_path):
+    return (
+        *("run", "--server", "http://127.0.0.1:9", "--queue", "q", "--socket", socket_path),
+        *("--username", "u", "--password-file", password_file, "--grader", "image"),
+    )
+
+
 @pytest.mark.parametrize("url", ["hunter2", "redis://:hunter2@h:port/0"])
 def test_an_address_of_redis_that_is_none_is_refused_without_repeating_it(
-    url, password_file, own_logging
+    url, run_flags, tmp_path, own_logging
 ):
-    result = invoke(
-        *("run", "--redis-url", url, "--server", "http://127.0.0.1:9", "--queue", "q"),
-        *("--username", "u", "--password-file", str(password_file), "--grader", "image"),
-    )
+    file = tmp_path / "redis-url"
+    file.write_text(url)
+    result = invoke(*run_flags, "--redis-url-file", file)
     assert result.exit_code == 1
     assert "--redis-url must be like redis://" in result.output
     assert "hunter2" not in result.output
+
+
+@pytest.mark.parametrize("url", ["redis://:hunter2@h:6379/0", "unix:///r?password=hunter2"])
+def test_a_password_of_redis_on_the_command_line_is_refused(url, run_flags, own_logging):
+    result = invoke(*run_flags, "--redis-url", url)
+    assert result.exit_code == 1
+    assert "--redis-url-file" in result.output
+    assert "hunter2" not in result.output
+
+
+def test_without_an_address_of_redis_its_flags_are_named(run_flags, own_logging):
+    assert "--redis-url-file" in invoke(*run_flags).output
+
+
+def test_certificates_for_a_redis_without_tls_are_a_mistake(run_flags, own_logging, tmp_path):
+    (tmp_path / "ca.pem").touch()
+    flags = ("--redis-url", "redis://127.0.0.1:9/0", "--redis-ca-bundle", tmp_path / "ca.pem")
+    assert "rediss://" in invoke(*run_flags, *flags).output
+
+
+@pytest.mark.parametrize("bounds", ["8", "8:1", "0:0", "1:501", "a:b"])
+def test_bounds_that_make_no_sense_are_refused(bounds, run_flags, own_logging):
+    flags = ("--redis-url", "redis://127.0.0.1:9/0", "--autoscale", bounds)
+    assert "MIN:MAX" in invoke(*run_flags, *flags).output
+
+
+@pytest.mark.parametrize("count", ["python", "python=", "python=-1", "=1", "python=many"])
+def test_a_count_that_is_none_is_refused(count, socket_path):
+    outcome = invoke("scale", "--control", socket_path, count)
+    assert outcome.exit_code == 2
+    assert "QUEUE=N" in outcome.output
+
+
+@pytest.mark.parametrize("verb", [("status",), ("scale", "python=1")])
+def test_without_a_supervisor_it_is_said_what_to_start(verb, socket_path):
+    outcome = invoke(*verb, "--control", socket_path)
+    assert outcome.exit_code == 1
+    assert "grader-worker run" in outcome.output
 
 
 def test_a_backend_must_be_chosen():

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import logging
+from datetime import UTC, datetime
 
 import pytest
 
@@ -15,7 +16,7 @@ from grader_worker.published import keeper as keeper_module
 from grader_worker.published.grader_cache import BundleCache, VersionCache
 from grader_worker.published.keeper import Keeper
 from grader_worker.published.publications import Publications
-from grader_worker.published.readiness import ReadyFlag
+from grader_worker.shared_flag import SharedFlag
 from sandbox.errors import GraderNotUsable, SandboxUnavailable
 from sandbox.run import DirectoryGrader, ImageGrader, Isolation
 from tests.worker.fake_api import square_grader
@@ -31,6 +32,7 @@ class Preparing(LocalBackend):
         super().__init__()
         self.prepared = []
         self.isolations = []
+        self.image_created = None
         self.troubles = {}
 
     def prepare(self, preparation):
@@ -40,6 +42,7 @@ class Preparing(LocalBackend):
             raise trouble
         self.prepared.append(grader)
         self.isolations.append(preparation.isolation)
+        return self.image_created
 
 
 class Kept:
@@ -48,7 +51,7 @@ class Kept:
     def __init__(self, xqueue, tmp_path, sleeper=None):
         self.api = xqueue.api
         self.sandbox = Preparing()
-        self.flag = ReadyFlag()
+        self.flag = SharedFlag()
         self.cache = tmp_path / "cache"
         self.sleeper = sleeper or Sleeper()
         self.keeper = Keeper(
@@ -88,14 +91,22 @@ def cube(tmp_path):
 
 def test_a_published_grader_is_fetched_prepared_and_reported(kept, square):
     kept.api.publish(square)
-    assert not kept.flag.is_ready
+    assert not kept.flag.is_set
     kept.look()
     [grader] = kept.sandbox.prepared
     assert isinstance(grader, DirectoryGrader)
     assert (grader.path / "grader.yaml").is_file()
-    assert kept.flag.is_ready
+    assert kept.flag.is_set
     assert kept.api.reports[0]["host"] == "grading-1"
     assert kept.api.reported() == {("square", 1): None}
+
+
+def test_when_the_base_of_its_image_was_made_is_reported(kept, square):
+    kept.sandbox.image_created = datetime(2026, 1, 1, tzinfo=UTC)
+    kept.api.publish(square)
+    kept.look()
+    (item,) = kept.api.reports[0]["items"]
+    assert item["image_created"] == "2026-01-01T00:00:00+00:00"
 
 
 def test_slots_are_prepared_for_the_isolation_that_the_operator_chose(kept, square):
@@ -104,7 +115,7 @@ def test_slots_are_prepared_for_the_isolation_that_the_operator_chose(kept, squa
     kept.api.active = [document | {"queue_isolation": {"isolation": "box", "runtime": None}}]
     kept.look()
     assert kept.sandbox.isolations == [None, Isolation.BOX]
-    assert kept.flag.is_ready
+    assert kept.flag.is_set
 
 
 def test_a_round_without_news_prepares_again_and_reports_nothing(kept, square):
@@ -125,7 +136,7 @@ def test_after_a_while_it_is_reported_all_the_same(kept, square, monkeypatch):
 
 def test_nothing_published_leaves_the_queue_open_for_trials(kept):
     kept.look()
-    assert kept.flag.is_ready
+    assert kept.flag.is_set
     assert kept.api.reports == []
 
 
@@ -137,11 +148,11 @@ def test_what_can_not_be_prepared_is_not_ready_and_says_why(kept, cube, trouble)
     kept.api.publish_image(cube, PINNED)
     kept.sandbox.troubles[PINNED] = trouble
     kept.look()
-    assert not kept.flag.is_ready
+    assert not kept.flag.is_set
     assert kept.api.reported() == {("cube", 1): str(trouble)}
     del kept.sandbox.troubles[PINNED]
     kept.look()
-    assert kept.flag.is_ready
+    assert kept.flag.is_set
     assert kept.api.reported() == {("cube", 1): None}
 
 
@@ -165,7 +176,7 @@ def test_one_graders_trouble_is_not_anothers(kept, square, cube, fault, tmp_path
     problems = kept.api.reported()
     assert problems[("cube", 1)] is None
     assert problems[("square", 1)] not in (None, keeper_module.CRASHED)
-    assert kept.flag.is_ready
+    assert kept.flag.is_set
 
 
 def test_a_backend_that_crashes_over_one_grader_is_not_ready_for_that_one(kept, square, cube):
@@ -174,7 +185,7 @@ def test_a_backend_that_crashes_over_one_grader_is_not_ready_for_that_one(kept, 
     kept.sandbox.troubles[PINNED] = ZeroDivisionError("of ours")
     kept.look()
     assert kept.api.reported() == {("square", 1): None, ("cube", 1): keeper_module.CRASHED}
-    assert kept.flag.is_ready
+    assert kept.flag.is_set
 
 
 def test_images_come_last_and_the_flag_of_what_is_ready_goes_up_before(kept, square, cube):
@@ -182,7 +193,12 @@ def test_images_come_last_and_the_flag_of_what_is_ready_goes_up_before(kept, squ
     kept.api.publish(square)
     seen = []
     prepare = kept.sandbox.prepare
-    kept.sandbox.prepare = lambda p: (seen.append((type(p.grader), kept.flag.is_ready)), prepare(p))
+
+    def note(preparation):
+        seen.append((type(preparation.grader), kept.flag.is_set))
+        return prepare(preparation)
+
+    kept.sandbox.prepare = note
     kept.look()
     assert seen == [(DirectoryGrader, False), (ImageGrader, True)]
 
@@ -194,7 +210,7 @@ def test_a_full_disk_is_said_and_not_the_end_of_the_round(kept, square, cube):
     kept.look()
     assert "cache of graders" in kept.api.reported()[("square", 1)]
     assert kept.api.reported()[("cube", 1)] is None
-    assert not kept.flag.is_ready
+    assert not kept.flag.is_set
 
 
 def test_another_queues_grader_is_not_ours(kept, square):
@@ -210,7 +226,7 @@ def test_a_server_that_is_gone_and_comes_back_changes_nothing(kept, square, tmp_
     for _ in range(3):
         with pytest.raises(ServerUnreachable):
             kept.look()
-        assert kept.flag.is_ready
+        assert kept.flag.is_set
     kept.api.publish(square_grader(tmp_path / "new", returns=10), version=2)
     kept.look()
     assert kept.api.reported()[("square", 2)] is None
@@ -227,7 +243,7 @@ def test_a_report_that_was_not_taken_is_sent_again(kept, square):
     kept.api.broken["readiness"] = [500]
     with pytest.raises(ServerUnreachable):
         kept.look()
-    assert kept.flag.is_ready
+    assert kept.flag.is_set
     kept.look()
     assert kept.api.reported() == {("square", 1): None}
 
@@ -237,7 +253,7 @@ def test_a_refused_login_ends_the_round(xqueue, kept, square):
     xqueue.sessions_stick = False
     with pytest.raises(LoginRefused):
         kept.look()
-    assert not kept.flag.is_ready
+    assert not kept.flag.is_set
 
 
 def test_once_an_hour_the_cache_is_tidied(kept, square, monkeypatch):

@@ -13,7 +13,7 @@ from grader_worker.lease import Lease, NamedGrader
 from grader_worker.local_grader import Wishes, local_assignment
 from grader_worker.preparing import AGAIN_S, OwnGraders, preparation_of
 from grader_worker.published.grader_cache import BundleCache
-from grader_worker.record import MAX_RECORD_BYTES, record_text
+from grader_worker.record import MAX_RECORD_BYTES, Timing, record_text
 from grader_worker.server_account import ServerAccount
 from sandbox.errors import GraderNotUsable
 from sandbox.run import DirectoryGrader, ImageGrader, Isolation, Limits, Preparation
@@ -170,35 +170,49 @@ SQUARE = NamedGrader(name="square", version=1)
 TRIAL = NamedGrader(name="square", version=0, trial=5)
 
 
-def test_of_a_learners_submission_only_ids_and_statuses_are_told():
-    text = record_text(lease(SQUARE), record())
-    assert json.loads(text) == {
-        "tests": [{"id": "t0", "status": "passed"}, {"id": "t1", "status": "passed"}]
-    }
+TIMES = {"prepare_ms": 1500.0, "run_ms": 250.0}
+
+
+def told_of(grader, said):
+    return record_text(lease(grader), said, Timing(**TIMES))
+
+
+def test_of_a_learners_submission_only_ids_and_statuses_and_times_are_told():
+    tests = [{"id": "t0", "status": "passed"}, {"id": "t1", "status": "passed"}]
+    assert json.loads(told_of(SQUARE, record())) == {"tests": tests} | TIMES
 
 
 def test_of_a_trial_everything_is_told():
-    assert json.loads(record_text(lease(TRIAL), record())) == record()
+    assert json.loads(told_of(TRIAL, record())) == record() | TIMES
 
 
 def test_of_a_trial_that_said_too_much_only_ids_and_statuses_are_told():
-    text = record_text(lease(TRIAL), record(log="x" * MAX_RECORD_BYTES))
+    text = told_of(TRIAL, record(log="x" * MAX_RECORD_BYTES))
     assert "LEARNERS" not in text
     assert len(json.loads(text)["tests"]) == 2
 
 
 def test_the_longest_record_fits_what_the_server_takes():
     tests = [{"id": "x" * 64, "status": "partial"}] * 1000
-    assert len(record_text(lease(SQUARE), {"tests": tests})) <= MAX_RECORD_BYTES
+    assert len(told_of(SQUARE, {"tests": tests})) <= MAX_RECORD_BYTES
 
 
 @pytest.mark.parametrize(("grader", "said"), [(None, record()), (SQUARE, {})])
-def test_where_there_is_nothing_to_count_nothing_is_told(grader, said):
-    assert record_text(lease(grader), said) == ""
+def test_where_there_is_nothing_to_count_only_times_are_told(grader, said):
+    assert json.loads(told_of(grader, said)) == {"tests": []} | TIMES
+
+
+def test_all_that_the_sandbox_does_not_call_running_was_preparing():
+    timing = Timing.of({"phases_ms": {"prepare": 5.0, "run": 250.0, "cleanup": 1.0}}, 1.75)
+    assert timing == Timing(prepare_ms=1500.0, run_ms=250.0)
+
+
+def test_a_run_that_took_longer_than_the_clock_says_was_not_prepared_for_less_than_no_time():
+    assert Timing.of({"phases_ms": {"run": 2000.0}}, 1.75).prepare_ms == 0
 
 
 @pytest.mark.parametrize(("grader", "tests"), [(None, 0), (SQUARE, 2)])
 def test_that_learners_can_have_graded_themselves_is_told_of_every_grader(grader, tests):
-    told = json.loads(record_text(lease(grader), record(forgeable=True)))
+    told = json.loads(told_of(grader, record(forgeable=True)))
     assert (len(told["tests"]), told["forgeable"]) == (tests, True)
-    assert "forgeable" not in record_text(lease(SQUARE), record(forgeable=False))
+    assert "forgeable" not in told_of(SQUARE, record(forgeable=False))

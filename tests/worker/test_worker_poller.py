@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from grader_worker.assignment import ServedQueue
-from grader_worker.assignments import OwnAssignment
 from grader_worker.errors import LoginRefused, ServerUnreachable
 from grader_worker.poller import Poller, SteadyPace
-from grader_worker.polling import poll_queues
+from grader_worker.polling import poll_pools
+from grader_worker.pool import Pool, queues_of
 from grader_worker.published.publications import Publications
 from grader_worker.sandbox_gate import SandboxGate
 from grader_worker.stopping import Stop
@@ -24,7 +24,7 @@ from tests.worker.fakes import Sleeper, account, assignment, result
 class ScriptedGrader:
     """Takes turns from a list; the clock goes on by `held_s` during each."""
 
-    assignments = OwnAssignment(assignment())
+    queues = "python"
 
     def __init__(self, *turns, held_s=0.0):
         self.turns = list(turns)
@@ -92,13 +92,13 @@ def test_a_crash_does_not_end_the_poller():
 
 
 class Polling:
-    """`poll_queues` in a thread."""
+    """`poll_pools` in a thread."""
 
-    def __init__(self, served, backend):
+    def __init__(self, pools, backend):
         self.stop = Stop()
         self.thread = threading.Thread(
-            target=poll_queues,
-            args=(served, Publications(served, Path("/nonexistent"))),
+            target=poll_pools,
+            args=(pools, Publications(queues_of(pools), Path("/nonexistent"))),
             kwargs={
                 "sandbox": backend,
                 "gate": SandboxGate(backend),
@@ -119,8 +119,8 @@ class Polling:
 def polling(backend):
     started = []
 
-    def start(*served):
-        started.append(Polling(served, backend))
+    def start(*pools):
+        started.append(Polling(pools, backend))
         return started[-1]
 
     yield start
@@ -129,12 +129,8 @@ def polling(backend):
 
 
 def served(xqueue, *, concurrency=1, **changes):
-    return ServedQueue(
-        account=account(xqueue, **changes),
-        name="python",
-        assignment=assignment(),
-        concurrency=concurrency,
-    )
+    queue = ServedQueue(account=account(xqueue, **changes), name="python", assignment=assignment())
+    return Pool(name="python", queues=(queue,), concurrency=concurrency)
 
 
 def test_submissions_are_graded_as_they_come(xqueue, polling):

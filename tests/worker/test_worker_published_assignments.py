@@ -8,9 +8,9 @@ from grader_worker.errors import RequestRefused
 from grader_worker.lease import Lease, NamedGrader, parse_lease
 from grader_worker.published.assignments import PublishedAssignments
 from grader_worker.published.grader_cache import BundleCache, VersionCache
-from grader_worker.published.readiness import ReadyFlag
 from grader_worker.published.server_api import ServerApi, published_grader
 from grader_worker.sandbox_gate import SandboxGate
+from grader_worker.shared_flag import SharedFlag
 from grader_worker.turn import Grader, Pace, TurnEnd
 from grader_worker.xqueue_client import XQueueClient
 from sandbox.errors import SandboxUnavailable
@@ -28,7 +28,7 @@ class Turns:
         self.xqueue = xqueue
         self.api = xqueue.api
         self.backend = LocalBackend(lambda _request: result(report(test_id="three")))
-        self.flag = ReadyFlag()
+        self.flag = SharedFlag()
         self.flag.set(True)
         self.client = XQueueClient(account(xqueue))
         self.assignments = PublishedAssignments(
@@ -41,7 +41,7 @@ class Turns:
         self.gate = SandboxGate(self.backend)
         self.grader = Grader(
             self.client,
-            self.assignments,
+            [self.assignments],
             sandbox=self.backend,
             gate=self.gate,
             pace=Pace(renew_every_s=0.02, wait_s=1),
@@ -81,7 +81,7 @@ def test_the_named_version_grades_and_its_record_goes_with_the_result(turns, pub
     number, end = turns.grade(publish())
     assert end is TurnEnd.REPORTED
     assert turns.xqueue.results[number]["correct"] is True
-    assert turns.xqueue.records[number] == {"tests": [{"id": "three", "status": "passed"}]}
+    assert turns.xqueue.records[number]["tests"] == [{"id": "three", "status": "passed"}]
     request = turns.backend.requests[0]
     assert isinstance(request.grader, DirectoryGrader)
     assert [test.test_id for test in request.tests] == ["three"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import pickle
 import signal
-from pathlib import Path
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 from rq import Queue
 from rq.exceptions import DeserializationError
 from rq.job import Callback
@@ -15,81 +15,19 @@ from rq.serializers import JSONSerializer
 from rq.webhook import Webhook
 
 from grader_worker import jobs
-from grader_worker.assignment import ServedQueue
+from grader_worker.crew import refuse_same_names
 from grader_worker.errors import SettingsError
 from grader_worker.jobs import GRADE_NEXT, NotOurQueue, grade_next, lane
 from grader_worker.lane_worker import NudgeJob, RefusedJob
-from grader_worker.nudged import LookPace, SharedLogin, run_nudged
-from grader_worker.published.publications import Publications
+from grader_worker.nudging import RedisWatch, nudge_idle
+from grader_worker.pool_worker import SharedLogin
 from grader_worker.sandbox_gate import SandboxGate
+from grader_worker.shared_flag import SharedFlag
 from grader_worker.turn import TurnEnd
 from grader_worker.xqueue_client import XQueueClient
 from sandbox.backend import BackendHealth
-from tests.worker.fakes import (
-    account,
-    assignment,
-    end_by_more_signals,
-    eventually,
-    free_port,
-    need,
-)
-
-RUN = """
-import sys
-from pathlib import Path
-from grader_worker.assignment import ServedQueue
-from grader_worker.event_log import configure_logging
-from grader_worker.nudged import run_nudged
-from grader_worker.published.publications import Publications
-from grader_worker.sandboxd.client import SandboxdClient
-from grader_worker.server_account import ServerAccount
-from tests.worker.fakes import assignment
-
-server, redis_url, socket_path, look_every_s = sys.argv[1:]
-configure_logging()
-served = [
-    ServedQueue(
-        account=ServerAccount(url=server, username="grader", password="secret"),
-        name="python",
-        assignment=assignment(),
-    )
-]
-run_nudged(
-    served,
-    Publications(served, Path("/nonexistent")),
-    redis_url=redis_url,
-    sandbox=SandboxdClient(Path(socket_path)),
-    look_every_s=float(look_every_s),
-)
-"""
-NEVER_S = 3600
-
-
-@pytest.fixture
-def redis(new_redis):
-    return new_redis()
-
-
-@pytest.fixture
-def run(processes, xqueue, socket_path):
-    """`grader-worker run` in a process of its own, after its first look."""
-
-    def start(redis_url, look_every_s=NEVER_S):
-        process = processes.start("-c", RUN, xqueue.url, redis_url, socket_path, look_every_s)
-        # The first is sent to log in, the second is the look.
-        xqueue.until(lambda xqueue: len(xqueue.asked("get_submission")) >= 2)
-        return process
-
-    return start
-
-
-def nudge(redis, func=GRADE_NEXT, args=("python",), **options):
-    queue = Queue(lane("python"), connection=redis.client, serializer=JSONSerializer)
-    return queue.enqueue_call(func, args=args, timeout=60, result_ttl=0, **options)
-
-
-def worker_is_up(redis):
-    return redis.client.smembers("rq:workers")
+from tests.worker.fakes import account, end_by_more_signals, eventually, pool
+from tests.worker.running import NEVER_S, nudge, worker_is_up
 
 
 def ended(job):
@@ -104,56 +42,21 @@ def test_a_nudge_grades_from_a_forked_job(run, redis, xqueue, sandboxd_process):
     xqueue.until(lambda xqueue: number in xqueue.results)
 
 
-def test_one_nudge_grades_all_that_is_waiting_and_logs_in_once(
+def test_one_nudge_grades_all_that_is_waiting_and_logs_in_no_more(
     run, redis, xqueue, sandboxd_process
 ):
     sandboxd_process()
-    run(redis.url)
-    logins = xqueue.logins
+    workers = run(redis.url)
+    workers.until(lambda _: worker_is_up(redis) and xqueue.api.announcements)
     numbers = [xqueue.submit() for _ in range(3)]
     nudge(redis)
     xqueue.until(lambda xqueue: set(numbers) <= xqueue.results.keys())
+    logins = xqueue.logins
     last = xqueue.submit()
     nudge(redis)
     nudge(redis)
     xqueue.until(lambda xqueue: last in xqueue.results)
-    assert xqueue.logins == logins + 1
-
-
-def test_a_flushed_redis_costs_no_submission(run, redis, xqueue, sandboxd_process):
-    sandboxd_process()
-    run(redis.url, look_every_s=0.3)
-    for _ in range(2):
-        number = xqueue.submit()
-        redis.client.flushall()
-        xqueue.until(lambda xqueue, number=number: number in xqueue.results)
-
-
-def test_without_redis_the_worker_polls_and_comes_back_to_it(
-    run, new_redis, xqueue, sandboxd_process
-):
-    need("redis-server")
-    sandboxd_process()
-    port = free_port()
-    run(f"redis://127.0.0.1:{port}/0")
-    number = xqueue.submit()
-    xqueue.until(lambda xqueue: number in xqueue.results)
-    redis = new_redis(port)
-    eventually(lambda: worker_is_up(redis), 30)
-
-
-def test_a_redis_that_died_is_found_again(run, new_redis, xqueue, sandboxd_process):
-    sandboxd_process()
-    redis = new_redis()
-    run(redis.url, look_every_s=0.3)
-    eventually(lambda: worker_is_up(redis))
-    redis.process.kill()
-    redis.process.wait()
-    number = xqueue.submit()
-    xqueue.until(lambda xqueue: number in xqueue.results)
-    redis = new_redis(redis.port)
-    job = nudge(redis)
-    eventually(lambda: not redis.client.exists(job.key), 30)
+    assert xqueue.logins == logins
 
 
 def test_a_killed_rq_worker_is_replaced(run, redis, xqueue, sandboxd_process):
@@ -205,17 +108,6 @@ def test_a_job_that_asks_for_anything_else_is_refused(
     eventually(lambda: ended(job))
     assert job.get_status() == "failed"
     assert not touched.exists()
-
-
-def test_redis_holds_nothing_of_a_submission(run, redis, xqueue, sandboxd_process):
-    sandboxd = sandboxd_process(0.5)
-    run(redis.url)
-    xqueue.submit("LEARNERS-CODE")
-    nudge(redis)
-    assert sandboxd.stdout.readline() == "running\n"
-    held = b"".join(redis.client.dump(key) or b"" for key in redis.client.scan_iter())
-    assert b"LEARNERS-CODE" not in held
-    assert b"secret" not in held
 
 
 # The allow-list
@@ -322,13 +214,8 @@ def test_a_nudge_for_a_queue_that_is_not_served_fails(monkeypatch):
 
 
 def test_the_same_queue_name_of_two_servers_can_not_share_a_redis(new_xqueue):
-    served = [
-        ServedQueue(account=account(new_xqueue()), name="python", assignment=assignment())
-        for _ in "ab"
-    ]
-    publications = Publications(served, Path("/nonexistent"))
     with pytest.raises(SettingsError, match="python"):
-        run_nudged(served, publications, redis_url="redis://127.0.0.1:1", sandbox=None)
+        refuse_same_names(tuple(pool(new_xqueue()) for _ in "ab"))
 
 
 def test_a_login_is_shared_until_it_is_old(xqueue):
@@ -344,14 +231,28 @@ class FlakyRedis:
         self.answers = list(answers)
 
     def ping(self):
-        from redis.exceptions import ConnectionError as RedisConnectionError
-
         if not self.answers.pop(0):
             raise RedisConnectionError
         return True
 
 
-def test_the_worker_looks_seldom_while_redis_answers_and_polls_while_not():
-    pace = LookPace(FlakyRedis(True, False, True), rand=lambda: 0.5)
-    seen = [(pace.long_poll(), pace.pause_s()) for _ in range(3)]
-    assert seen == [(False, 10.0), (True, 1.0), (False, 10.0)]
+def test_the_watch_tells_the_workers_whether_redis_answers():
+    flag = SharedFlag()
+    watch = RedisWatch(FlakyRedis(True, False, True), flag, every_s=NEVER_S)
+    seen = []
+    for _ in range(3):
+        watch.look(dict)
+        seen.append(flag.is_set)
+    assert seen == [True, False, True]
+
+
+def test_an_idle_lane_is_nudged_once_for_each_idle_worker_and_not_while_nudges_wait(redis):
+    nudge_idle(redis.client, "python", 2)
+    nudge_idle(redis.client, "python", 3)
+    queue = Queue(lane("python"), connection=redis.client, serializer=JSONSerializer)
+    assert [(job.func_name, job.args) for job in queue.jobs] == [(GRADE_NEXT, ["python"])] * 2
+
+
+def test_no_nudge_is_sent_where_nobody_is_idle(redis):
+    nudge_idle(redis.client, "python", 0)
+    assert not redis.client.keys("rq:queue:*")

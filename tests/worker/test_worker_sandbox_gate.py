@@ -28,6 +28,13 @@ def test_an_open_gate_does_not_check(backend):
     assert backend.checks == 1
 
 
+def test_a_process_that_leaves_the_checking_to_another_only_waits(backend):
+    gate = SandboxGate(backend)
+    gate.leave_checking_to_another()
+    assert not gate.wait_until_open(Sleeper(stop_after=3))
+    assert backend.checks == 0
+
+
 def test_checks_come_at_growing_intervals_up_to_a_cap():
     backend = LocalBackend()
     backend.health = [DOWN] * 8 + [UP]

@@ -7,6 +7,7 @@ import signal
 import socket
 import stat
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,12 @@ from grader_worker.errors import FrameError, SettingsError
 from grader_worker.sandboxd.client import SandboxdClient
 from grader_worker.sandboxd.frames import receive_frame, send_frame
 from grader_worker.sandboxd.messages import (
+    CanaryWord,
+    DaemonState,
+    decode_prepared,
     decode_request,
     decode_result,
+    encode_prepared,
     encode_request,
     encode_result,
 )
@@ -171,6 +176,15 @@ def test_check_and_describe_are_the_backends(new_sandboxd, backend):
     client = SandboxdClient(new_sandboxd(backend).path)
     assert client.check() == backend.health[0]
     assert client.describe() == backend.describe()
+
+
+@pytest.mark.parametrize("canary", [None, CanaryWord(lives=False, detail="it wrote outside")])
+def test_what_a_daemon_knows_of_itself_is_told_without_trying_anything(
+    new_sandboxd, backend, canary
+):
+    client = SandboxdClient(new_sandboxd(backend, canary=lambda: canary).path)
+    assert client.state() == DaemonState(backend="local 1", canary=canary)
+    assert backend.checks == 0
 
 
 @pytest.mark.parametrize("error", [SandboxUnavailable("gone"), GraderNotUsable("no such image")])
@@ -372,3 +386,18 @@ def test_sigterm_lets_the_run_finish_and_exits_0(sandboxd_process, socket_path):
 
 def test_a_local_backend_is_a_backend():
     assert LocalBackend().check().healthy
+
+
+@pytest.mark.parametrize("created", [None, datetime(2026, 1, 1, 12, tzinfo=UTC)])
+def test_when_an_image_was_made_crosses_the_socket(created):
+    assert decode_prepared(encode_prepared(created)) == created
+
+
+def test_a_daemon_of_an_earlier_version_says_nothing_of_images():
+    assert decode_prepared({}) is None
+
+
+@pytest.mark.parametrize("said", [5, "new", ""])
+def test_a_date_that_is_none_is_refused(said):
+    with pytest.raises(FrameError):
+        decode_prepared({"image_created": said})

@@ -28,7 +28,7 @@ class Turns:
         self.times = iter(range(0, 100_000, 100))
         self.grader = Grader(
             self.client,
-            OwnAssignment(assignment()),
+            [OwnAssignment(assignment())],
             sandbox=self.backend,
             gate=self.gate,
             pace=Pace(**{"renew_every_s": 0.02, "wait_s": 1} | pace),
@@ -64,6 +64,15 @@ def test_the_header_goes_back_verbatim(turns):
         "submission_id": 1,
         "submission_key": "key-1",
     }
+
+
+def test_how_long_it_took_goes_with_the_result(turns):
+    """The clock goes on by 100 s whenever it is looked at."""
+    turns.backend.behave = lambda _request: result(phases_ms={"prepare": 5.0, "run": 250.0})
+    number = turns.xqueue.submit()
+    turns.take()
+    told = turns.xqueue.records[number]
+    assert told == {"tests": [], "prepare_ms": 99_750.0, "run_ms": 250.0}
 
 
 def test_the_lease_is_renewed_while_grading(turns):

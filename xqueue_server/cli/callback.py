@@ -12,6 +12,16 @@ from xqueue_server.cli.callback_view import show_attempts, show_callbacks, view
 from xqueue_server.cli.environment import actor, database
 from xqueue_server.cli.output import json_option, show_facts, show_json, show_section, show_table
 from xqueue_server.cli.paging import ROW_ID, page_options, tell_of_older
+from xqueue_server.cli.selection_options import (
+    asks_first,
+    chosen,
+    chosen_for_all,
+    is_confirmed,
+    selection_options,
+    show_done,
+)
+from xqueue_server.scope import EVERYTHING
+from xqueue_server.selection import Selection
 from xqueue_server.settings import origin_of
 from xqueue_server.storage import callbacks
 
@@ -104,17 +114,46 @@ def backlog(as_json: bool) -> None:
 @callback.command()
 @click.argument("callback_id", metavar="[ID]", type=ROW_ID, required=False)
 @click.option("--origin", type=Origin(), help="All dead ones to this LMS.")
-@click.option("--since", type=IsoMoment(), help="With --origin: only those that died since then.")
-def replay(callback_id: int | None, origin: str | None, since: datetime | None) -> None:
-    """Send the dead callback ID again, or all dead ones to an origin.
+@selection_options
+@asks_first
+def replay(
+    callback_id: int | None, origin: str | None, dry_run: bool, yes: bool, **filters: Any
+) -> None:
+    """Send the dead callback ID again, or all dead ones to an origin, or of some submissions.
+
+    With --origin, --since means those that died since then. Without an ID and --origin, the other
+    options say of which submissions the dead callbacks are meant.
 
     The LMS takes the first reply to a submission for good: a replay of one that it has taken
     already is ignored there.
     """
-    if (callback_id is None) == (origin is None) or (since and not origin):
-        raise click.UsageError("Give either an ID, or --origin (with --since if you like).")
+    since = IsoMoment().convert(filters["since"], None, None) if filters["since"] else None
+    others = not chosen({**filters, "since": None} if origin else filters).is_everything
+    if (callback_id is not None) + (origin is not None) + others != 1:
+        raise click.UsageError(
+            "Give either an ID, or --origin (with --since if you like), or options that say which "
+            "submissions are meant."
+        )
+    if others:
+        _replay_selected(chosen_for_all(filters), dry_run=dry_run, yes=yes)
+        return
+    if dry_run:
+        raise click.UsageError("--dry-run is for options that say which submissions are meant.")
     count = _replay_one(callback_id) if callback_id else _replay_all(origin or "", since)
     click.echo(f"{count} callback{'' if count == 1 else 's'} will be sent again at once.")
+    click.echo(FIRST_REPLY_COUNTS)
+
+
+def _replay_selected(selection: Selection, *, dry_run: bool, yes: bool) -> None:
+    from xqueue_server import bulk
+
+    with database() as storage:
+        count = bulk.matching(storage, bulk.Act.REPLAY, selection, EVERYTHING)
+        what = "told to the LMS again"
+        if not is_confirmed(count, what, dry_run=dry_run, yes=yes):
+            return
+        done = bulk.replay(storage, selection, EVERYTHING, confirmed=count, actor=actor())
+    show_done(done, "will be told to the LMS again at once")
     click.echo(FIRST_REPLY_COUNTS)
 
 

@@ -6,51 +6,29 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from xqueue_server.cli.checks_running import check_running
 from xqueue_server.cli.environment import database
+from xqueue_server.cli.finding import Finding, fail, ok, warn
 from xqueue_server.cli.output import size
-from xqueue_server.errors import SettingsError, XQueueError
+from xqueue_server.errors import FilesUnavailable, SettingsError, XQueueError
 from xqueue_server.settings import MB, Mode, Settings
 from xqueue_server.storage import Storage, accounts, queues
 from xqueue_server.storage.engine import parse_url
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 LOW_SPACE_BYTES = 1024 * MB
 NO_SPACE_BYTES = 100 * MB
 REDIS_TIMEOUT_S = 3.0
 
 
-class Verdict(StrEnum):
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    verdict: Verdict
-    what: str
-    found: str
-    to_do: str | None = None
-
-
 Check = Callable[[Settings], Iterator[Finding]]
-
-
-def ok(what: str, found: str) -> Finding:
-    return Finding(verdict=Verdict.OK, what=what, found=found)
-
-
-def warn(what: str, found: str, to_do: str) -> Finding:
-    return Finding(verdict=Verdict.WARN, what=what, found=found, to_do=to_do)
-
-
-def fail(what: str, found: str, to_do: str) -> Finding:
-    return Finding(verdict=Verdict.FAIL, what=what, found=found, to_do=to_do)
 
 
 def check_data_directory(settings: Settings) -> Iterator[Finding]:
@@ -71,6 +49,24 @@ def check_data_directory(settings: Settings) -> Iterator[Finding]:
     else:
         judged = fail if free < NO_SPACE_BYTES else warn
         yield judged(what, found, "make room: uploads, and SQLite, need it")
+
+
+def check_uploads(settings: Settings) -> Iterator[Finding]:
+    if settings.s3 is None:
+        return
+    what, where = "uploads", f"the bucket {settings.s3.bucket}"
+    try:
+        from xqueue_server.files.s3 import S3Files
+    except ImportError:
+        yield fail(what, "boto3 is not installed", "pip install 'xqueue-grader[server,s3]'")
+        return
+    try:
+        S3Files(settings.s3, ttl_s=settings.file_url_ttl_s).require_usable()
+    except FilesUnavailable as error:
+        to_do = "mend XQUEUE_S3_*, or the bucket's policy: it must allow put, get, list, delete"
+        yield fail(what, str(error), to_do)
+    else:
+        yield ok(what, f"can be written to, read, listed in and removed from {where}")
 
 
 def check_secret_key(settings: Settings) -> Iterator[Finding]:
@@ -136,7 +132,7 @@ def check_redis(settings: Settings) -> Iterator[Finding]:
     )
     try:
         client.ping()
-        yield ok("Redis", "answers")
+        yield _redis_policy(client)
     except RedisError as error:
         yield warn(
             "Redis",
@@ -145,6 +141,24 @@ def check_redis(settings: Settings) -> Iterator[Finding]:
         )
     finally:
         client.close()
+
+
+def _redis_policy(client: Redis) -> Finding:
+    """A Redis that throws away keys when it is full may throw away RQ's lists."""
+    from redis.exceptions import ResponseError
+
+    try:
+        known = client.config_get("maxmemory-policy")
+    except ResponseError:  # a hosted Redis does not tell
+        return ok("Redis", "answers; its maxmemory-policy, which it hides, should be noeviction")
+    policy = known.get("maxmemory-policy", "noeviction") if isinstance(known, dict) else ""
+    if policy == "noeviction":
+        return ok("Redis", "answers, maxmemory-policy noeviction")
+    return warn(
+        "Redis",
+        f"answers, but its maxmemory-policy is {policy}: when it is full, nudges may get lost",
+        "set maxmemory-policy noeviction; submissions are safe, and polling graders go on",
+    )
 
 
 def check_database(settings: Settings) -> Iterator[Finding]:
@@ -169,9 +183,9 @@ def _place(settings: Settings) -> str:
 def _check_contents(storage: Storage, place: str) -> Iterator[Finding]:
     from xqueue_server.storage import migration
 
-    if not migration.is_current(storage):
-        found = f"{place} is at revision {migration.current(storage)}, not {migration.head()}"
-        yield fail("database", found, "run: xqueue-server db upgrade")
+    if problem := migration.problem(storage):
+        what, _, to_do = problem.partition("; ")
+        yield fail("database", f"{place}: {what}", to_do)
         return
     with storage.write():  # SQLite takes the write lock: a file that is read-only shows here
         yield ok("database", f"{place} is reachable and up to date")
@@ -179,6 +193,7 @@ def _check_contents(storage: Storage, place: str) -> Iterator[Finding]:
         queue_count, account_count = len(queues.all_queues(tx)), len(accounts.all_accounts(tx))
     yield _check_count("queues", queue_count, "xqueue-server queue add NAME")
     yield _check_count("accounts", account_count, "xqueue-server account add NAME")
+    yield from check_running(storage)
 
 
 def _check_count(what: str, count: int, command: str) -> Finding:
@@ -194,6 +209,7 @@ def _is_loopback(host: str) -> bool:
 
 CHECKS: tuple[Check, ...] = (
     check_data_directory,
+    check_uploads,
     check_secret_key,
     check_database,
     check_redis,

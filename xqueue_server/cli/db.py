@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
+from xqueue_server import settings
 from xqueue_server.cli.environment import database
-from xqueue_server.cli.output import json_option, show_facts, show_json
+from xqueue_server.cli.output import json_option, show_facts, show_json, size
 
 
 @click.group()
 def db() -> None:
-    """Create and update the database's tables."""
+    """Create and update the database's tables, and copy it."""
 
 
 @db.command()
@@ -31,6 +34,19 @@ def upgrade(step: str) -> None:
         migration.upgrade(storage, until=migration.Step(step))
         after = migration.current(storage)
     click.echo(f"At revision {after} already" if before == after else f"Upgraded to {after}")
+
+
+@db.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def backup(file: Path) -> None:
+    """Copy an SQLite database to FILE, which must not exist, while it is being used."""
+    from xqueue_server.storage.backup import back_up
+
+    loaded = settings.load()
+    with database(loaded) as storage:
+        copied = back_up(storage, file)
+    uploads = "the bucket" if loaded.s3 else str(loaded.data_dir / "files")
+    click.echo(f"Copied {size(copied)} to {file}; now copy the uploads in {uploads} as well")
 
 
 @db.command()

@@ -1,35 +1,33 @@
-"""`xqueue-server deliver`: sends callbacks to the LMS, and does what time alone makes due."""
+"""`xqueue-server deliver`: sends callbacks to the LMS, and notifications of faults."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import logging
-import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 
 import click
 
-from xqueue_server import logs, settings
-from xqueue_server.app import create_dispatcher
+from xqueue_server import error_reports, logs, metrics, settings, telemetry
+from xqueue_server.beating import DELIVER, heart
+from xqueue_server.cli.metrics_port import metrics_option, served_metrics
 from xqueue_server.cli.notifications import notify_forever
+from xqueue_server.cli.stopping import told_to_stop
 from xqueue_server.delivery import Deliverer
-from xqueue_server.dispatch import Dispatcher
-from xqueue_server.errors import SettingsError, StorageUnavailable
+from xqueue_server.errors import SettingsError
 from xqueue_server.in_flight import Concurrency
 from xqueue_server.settings import ANY_HTTPS, Mode, Settings
 from xqueue_server.storage import Storage, migration, open_storage
-from xqueue_server.sweeping import SweepReport, sweep
 from xqueue_server.transport.access import Access, read_access
 from xqueue_server.transport.http import HttpTransport
+from xqueue_server.version import version
 
 log = logging.getLogger(__name__)
 
-SWEEP_EVERY_S = 2.0
 SPARE_CONNECTIONS = 5
-"""Database connections beside one for each sender: the loop's, the sweeper's, the notifier's."""
+"""Database connections beside one for each sender: the loop's, the notifier's."""
 
 
 @click.command()
@@ -47,25 +45,30 @@ SPARE_CONNECTIONS = 5
     show_default=True,
     help="At most so many to one LMS.",
 )
-def deliver(concurrency: int, per_origin: int) -> None:
-    """Send callbacks and sweep until SIGTERM, then finish what is being sent.
+@metrics_option
+def deliver(concurrency: int, per_origin: int, metrics_at: str | None) -> None:
+    """Send callbacks and notifications until SIGTERM, then finish what is being sent.
 
     Several may run at once. SIGHUP reads the LMS access file again.
     """
     loaded = settings.load()
     logs.configure(loaded.log_level)
+    metrics.begin_at_zero("deliver")
+    telemetry.start("xqueue-deliver")
+    error_reports.start(loaded.sentry_dsn, release=version(), service="deliver")
     limits = Concurrency(total=concurrency, per_origin=per_origin)
     storage = open_storage(loaded.database_url, pool_size=limits.total + SPARE_CONNECTIONS)
     try:
         _check_database(storage)
         transport = create_transport(loaded, limits)
-        with _told_to_stop(partial(_reload_access, loaded, transport)) as stop:
-            deliver_and_sweep(loaded, storage, transport, stop, limits)
+        reload = partial(_reload_access, loaded, transport)
+        with served_metrics(metrics_at), told_to_stop(reload) as stop:
+            deliver_and_notify(loaded, storage, transport, stop, limits)
     finally:
         storage.close()
 
 
-def deliver_and_sweep(
+def deliver_and_notify(
     loaded: Settings,
     storage: Storage,
     transport: HttpTransport,
@@ -76,45 +79,13 @@ def deliver_and_sweep(
     deliverer = Deliverer(
         storage, transport, allows_origin=loaded.allows_origin, concurrency=limits
     )
-    beside = [
-        threading.Thread(
-            target=sweep_forever, args=(storage, create_dispatcher(loaded), stop), name="sweep"
-        ),
-        threading.Thread(target=notify_forever, args=(loaded, storage, stop), name="notify"),
-    ]
-    for thread in beside:
-        thread.start()
+    notifying = threading.Thread(target=notify_forever, args=(loaded, storage, stop), name="notify")
+    notifying.start()
     try:
-        deliverer.run(stop)
+        deliverer.run(stop, beat=heart(storage, DELIVER))
     finally:
-        stop.set()  # if this thread fails, the process must end, not go on sweeping alone
-        for thread in beside:
-            thread.join()
-
-
-def sweep_forever(storage: Storage, dispatcher: Dispatcher, stop: threading.Event) -> None:
-    """Sweep every 2 s. Whatever goes wrong is logged and tried again: it must not end silently."""
-    while not stop.wait(SWEEP_EVERY_S):
-        try:
-            swept = sweep(storage)
-            _log_swept(swept)
-            for queue in swept.queues_with_work:
-                dispatcher.nudge(queue)
-        except StorageUnavailable as error:
-            log.warning("no database", extra={"action": "sweep_paused", "why": str(error)})
-        except Exception:
-            log.exception("a sweep failed", extra={"action": "sweep_failed"})
-
-
-def _log_swept(swept: SweepReport) -> None:
-    """What people should hear of: a grader that is not well, and learners without a grade."""
-    for action, count, message in (
-        ("leases_expired", swept.returned, "leases expired; their submissions wait again"),
-        ("submissions_held", swept.held, "submissions are held: all their leases expired"),
-        ("submissions_given_up", swept.given_up, "holds lasted too long; the learners are told"),
-    ):
-        if count:
-            log.warning(message, extra={"action": action, "count": count})
+        stop.set()  # if this thread fails, the process must end, not go on notifying alone
+        notifying.join()
 
 
 def create_transport(loaded: Settings, limits: Concurrency) -> HttpTransport:
@@ -152,22 +123,5 @@ def _reload_access(loaded: Settings, transport: HttpTransport) -> None:
 
 
 def _check_database(storage: Storage) -> None:
-    if not migration.is_current(storage):
-        raise SettingsError("the database is not migrated; run: xqueue-server db upgrade")
-
-
-@contextlib.contextmanager
-def _told_to_stop(reload: Callable[[], None]) -> Iterator[threading.Event]:
-    """An event that SIGTERM or SIGINT sets; SIGHUP calls `reload`."""
-    stop = threading.Event()
-    handlers = {
-        signal.SIGTERM: lambda *_: stop.set(),
-        signal.SIGINT: lambda *_: stop.set(),
-        signal.SIGHUP: lambda *_: reload(),
-    }
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    if problem := migration.problem(storage):
+        raise SettingsError(problem)

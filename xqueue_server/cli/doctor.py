@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 import click
 
 from xqueue_server import settings
-from xqueue_server.cli.checks import CHECKS, Finding, Verdict, fail, ok
+from xqueue_server.cli.checks import CHECKS, Check
+from xqueue_server.cli.checks_network import check_network
+from xqueue_server.cli.finding import Finding, Verdict, fail, ok
 from xqueue_server.cli.output import json_option, printable, show_json, show_table
 from xqueue_server.cli.setting_list import settings_now
 from xqueue_server.errors import SettingsError
@@ -16,16 +18,18 @@ from xqueue_server.settings import Settings
 
 @click.command()
 @click.option("--settings", "only_settings", is_flag=True, help="List every setting instead.")
+@click.option("--network", is_flag=True, help="Also connect to each LMS, as `deliver` would.")
 @json_option
 @click.pass_context
-def doctor(ctx: click.Context, only_settings: bool, as_json: bool) -> None:
-    """Check settings, files, database and Redis. Exit code 1 if something must be mended."""
+def doctor(ctx: click.Context, only_settings: bool, network: bool, as_json: bool) -> None:
+    """Check everything that the server needs. Exit code 1 if something must be mended."""
     loaded = _load()
     if only_settings:
         findings = [_judged(loaded)]
         _show_settings(loaded, as_json)
     else:
-        findings = [_judged(loaded), *_examine(loaded)]
+        checks = (*CHECKS, check_network) if network else CHECKS
+        findings = [_judged(loaded), *_examine(loaded, checks)]
         _show(findings, as_json)
     if any(f.verdict is Verdict.FAIL for f in findings):
         ctx.exit(1)
@@ -44,9 +48,9 @@ def _judged(loaded: Settings | SettingsError) -> Finding:
     return ok("settings", "all readable")
 
 
-def _examine(loaded: Settings | SettingsError) -> Iterator[Finding]:
+def _examine(loaded: Settings | SettingsError, checks: Sequence[Check]) -> Iterator[Finding]:
     if isinstance(loaded, Settings):
-        for check in CHECKS:
+        for check in checks:
             yield from check(loaded)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 import click
 
-from xqueue_server.cli.environment import database
+from xqueue_server.cli.environment import actor, database
 from xqueue_server.cli.output import (
     FORGEABLE_MARK,
     json_option,
@@ -18,6 +18,7 @@ from xqueue_server.cli.output import (
     show_table,
 )
 from xqueue_server.cli.paging import ROW_ID, page_options, tell_of_older
+from xqueue_server.cli.selection_options import asks_first, is_confirmed, show_done
 from xqueue_server.errors import NotFound
 from xqueue_server.fault import Fault, FaultKind
 from xqueue_server.storage import faults, forgeable
@@ -86,6 +87,24 @@ def show(fault_id: int, as_json: bool) -> None:
     )
     click.echo("\nReport")
     click.echo("\n".join(printable(line) for line in found.detail.splitlines()))
+
+
+@fault.command()
+@click.argument("fault_id", metavar="ID", type=ROW_ID)
+@click.option(
+    "--anyway", is_flag=True, help="Also while the version that failed is the one in use."
+)
+@asks_first
+def release(fault_id: int, anyway: bool, dry_run: bool, yes: bool) -> None:
+    """Put all submissions that the fault ID holds back to the queue, when its grader is mended."""
+    from xqueue_server import bulk
+
+    with database() as storage:
+        count = bulk.held_by_fault(storage, fault_id)
+        if not is_confirmed(count, "queued again", dry_run=dry_run, yes=yes):
+            return
+        done = bulk.release_fault(storage, fault_id, confirmed=count, actor=actor(), anyway=anyway)
+    show_done(done, "queued again, with all their attempts")
 
 
 def _held_line(held: FaultySubmission, marked: Collection[int]) -> tuple[object, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from xqueue_server.errors import InvalidRequest
 from xqueue_server.grader import MAX_BUNDLE_BYTES, Grader, GraderVersion, QueueIsolation
 from xqueue_server.storage import Transaction, graders, policies, queues, readiness
 
+OLD_DAYS = 90
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -44,7 +46,7 @@ def list_graders(queue: str | None, as_json: bool) -> None:
         show_json([_as_object(listed) for listed in found])
         return
     show_table(
-        ["QUEUE", "NAME", "ACTIVE", "LATEST", "DEFAULT", "ISOLATION", "MARK"],
+        ["QUEUE", "NAME", "ACTIVE", "LATEST", "DEFAULT", "ISOLATION", "BASE IMAGE", "MARK"],
         [_line(listed) for listed in found],
     )
 
@@ -68,8 +70,11 @@ def show(queue: str, name: str, as_json: bool) -> None:
     show_section(
         "Hosts",
         lambda: show_table(
-            ["HOST", "VERSION", "READY", "PROBLEM", "AT"],
-            [(h.host, h.version, h.is_ready, h.problem, h.at) for h in hosts],
+            ["HOST", "VERSION", "READY", "PROBLEM", "AT", "BASE IMAGE"],
+            [
+                (h.host, h.version, h.is_ready, h.problem, h.at, image_age(h.image_created))
+                for h in hosts
+            ],
         ),
     )
 
@@ -149,13 +154,22 @@ class _Listed:
     """The active version, or the latest where none is."""
     queue_isolation: QueueIsolation | None
     """The operator's choice, where it holds for `used`."""
+    image_created: datetime | None
+    """Of the oldest base image that a host runs `used` in."""
 
 
 def _listed(tx: Transaction, found: Grader) -> _Listed:
     used = graders.version_of(tx, found.queue, found.name, found.active or found.latest)
     policy = policies.of_queue(tx, found.queue)
     chosen = policy.isolation_of(used.manifest.isolation, used.source)
-    return _Listed(grader=found, used=used, queue_isolation=chosen)
+    hosts = readiness.of_grader(tx, found.queue, found.name)
+    created = [h.image_created for h in hosts if h.version == used.version and h.image_created]
+    return _Listed(
+        grader=found,
+        used=used,
+        queue_isolation=chosen,
+        image_created=min(created, default=None),
+    )
 
 
 def _as_object(listed: _Listed) -> dict[str, object]:
@@ -170,12 +184,15 @@ def _as_object(listed: _Listed) -> dict[str, object]:
         "queue_isolation": listed.queue_isolation,
         "forgeable": manifest.is_forgeable,
         "lms_points": manifest.lms_points,
+        "image_created": listed.image_created,
     }
 
 
 def _facts(listed: _Listed) -> list[tuple[str, object]]:
     facts = _as_object(listed)
     facts.pop("queue_isolation")
+    facts.pop("image_created")
+    facts["base image"] = image_age(listed.image_created)
     facts["isolation"] = _isolation(listed)
     return [(key.replace("_", " "), value) for key, value in facts.items()]
 
@@ -186,6 +203,14 @@ def _isolation(listed: _Listed) -> str | None:
     if chosen is None:
         return listed.used.manifest.isolation
     return f"{chosen} (queue)"
+
+
+def image_age(created: datetime | None, *, now: datetime | None = None) -> str | None:
+    """In whole days, with a warning for one that lacks a season of security fixes."""
+    if created is None:
+        return None
+    days = ((now or datetime.now(UTC)) - created).days
+    return f"{days} days, OLD: build it anew" if days > OLD_DAYS else f"{days} days"
 
 
 def _version_object(version: GraderVersion) -> dict[str, object]:
@@ -210,6 +235,7 @@ def _line(listed: _Listed) -> tuple[object, ...]:
         found.latest,
         found.is_default,
         _isolation(listed),
+        image_age(listed.image_created),
         FORGEABLE_MARK if listed.used.manifest.is_forgeable else None,
     )
 

@@ -6,26 +6,33 @@ Exit codes: 0 done, 1 refused or failed (one line on stderr says why), 2 wrong u
 from __future__ import annotations
 
 import importlib
-from importlib import metadata
 from typing import Any, NoReturn
 
 import click
 
 from xqueue_server.errors import XQueueError
+from xqueue_server.version import version
 
 COMMANDS = {
     "account": "xqueue_server.cli.account",
     "callback": "xqueue_server.cli.callback",
     "db": "xqueue_server.cli.db",
+    "deadline": "xqueue_server.cli.deadline",
     "deliver": "xqueue_server.cli.deliver",
     "doctor": "xqueue_server.cli.doctor",
     "event": "xqueue_server.cli.event",
     "fault": "xqueue_server.cli.fault",
     "grader": "xqueue_server.cli.grader",
+    "learner": "xqueue_server.cli.learner",
+    "plan": "xqueue_server.cli.plan",
     "queue": "xqueue_server.cli.queue",
+    "regrade": "xqueue_server.cli.regrade",
+    "retention": "xqueue_server.cli.retention",
     "serve": "xqueue_server.cli.serve",
     "submission": "xqueue_server.cli.submission",
+    "sweep": "xqueue_server.cli.sweep",
     "token": "xqueue_server.cli.token",
+    "worker": "xqueue_server.cli.worker",
 }
 """Command -> the module that holds it, under the command's own name."""
 
@@ -58,19 +65,12 @@ def _refuse(error: XQueueError) -> NoReturn:
     raise click.ClickException(" ".join(str(error).split())) from error
 
 
-def _version() -> str:
-    try:
-        return metadata.version("xqueue-grader")
-    except metadata.PackageNotFoundError:
-        return "unknown (runs from a source tree that is not installed)"
-
-
 @click.group(
     cls=LazyCommands,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Settings come from the environment: see `xqueue-server doctor --settings`.",
 )
-@click.version_option(_version(), prog_name="xqueue-server")
+@click.version_option(version(), prog_name="xqueue-server")
 def main() -> None:
     """The XQueue server and everything to operate it."""
 

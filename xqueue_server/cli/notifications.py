@@ -1,4 +1,4 @@
-"""What `deliver` does beside callbacks: telling course teams of faults, removing what is old."""
+"""What `deliver` does beside callbacks: telling course teams of faults."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import random
 import threading
 
 from xqueue_server.errors import StorageUnavailable
-from xqueue_server.files.local import LocalFiles
-from xqueue_server.housekeeping import tidy
 from xqueue_server.notifying import Mailer, Notifier
 from xqueue_server.settings import Settings
 from xqueue_server.storage import Storage
@@ -18,22 +16,15 @@ from xqueue_server.transport.mail import NoMailer, SmtpMailer
 log = logging.getLogger(__name__)
 
 NOTIFY_EVERY_S = 1.0
-TIDY_EVERY = 60
-"""Rounds of notifying between two of tidying: a minute."""
 
 
 def notify_forever(loaded: Settings, storage: Storage, stop: threading.Event) -> None:
-    """Notify every second and tidy every minute. Whatever goes wrong is logged and tried again."""
+    """Notify every second. Whatever goes wrong is logged and tried again."""
     transport = create_webhook_transport(loaded)
     notifier = create_notifier(loaded, storage, transport)
-    files = LocalFiles(loaded.data_dir / "files")
-    rounds = 0
     while not stop.wait(NOTIFY_EVERY_S):
         try:
             notifier.send_due()
-            rounds += 1
-            if rounds % TIDY_EVERY == 0:
-                _tidy(storage, files)
         except StorageUnavailable as error:
             log.warning("no database", extra={"action": "notify_paused", "why": str(error)})
         except Exception:
@@ -58,12 +49,3 @@ def create_notifier(loaded: Settings, storage: Storage, transport: HttpTransport
 def create_webhook_transport(loaded: Settings) -> HttpTransport:
     """Only to public addresses, but for the origins that the operator has listed."""
     return HttpTransport(access={}, is_guarded=lambda origin: origin not in loaded.webhook_origins)
-
-
-def _tidy(storage: Storage, files: LocalFiles) -> None:
-    done = tidy(storage, files)
-    if done.trials or done.bundles:
-        log.info(
-            "removed what was over",
-            extra={"action": "tidied", "trials": done.trials, "bundles": done.bundles},
-        )

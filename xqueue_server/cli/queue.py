@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
-from xqueue_server.cli import queue_policy
+from xqueue_server.cli import queue_order, queue_policy
 from xqueue_server.cli.environment import actor, database
 from xqueue_server.cli.output import duration, json_option, show_facts, show_json, show_table
-from xqueue_server.queue import GIVE_UP_AFTER_S, LEASE_S, MAX_ATTEMPTS, MAX_PLATFORM_FAILURES, Queue
-from xqueue_server.storage import Transaction, browsing, policies, queues
+from xqueue_server.queue import (
+    GIVE_UP_AFTER_S,
+    LEASE_S,
+    MAX_ATTEMPTS,
+    MAX_PLATFORM_FAILURES,
+    NAME,
+    Queue,
+)
+from xqueue_server.storage import Transaction, browsing, ordering, policies, queues
 from xqueue_server.storage.policies import Policy
-from xqueue_server.submission import UNFINISHED, SubmissionState
+from xqueue_server.submission import (
+    LEAST_PRIORITY,
+    MOST_PRIORITY,
+    UNFINISHED,
+    SubmissionState,
+)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-# "*" means every queue in a grant, "/" would break the paths of pages about a queue.
-_NAME = re.compile(r"[\w](?:[\w .:@+-]{0,126}[\w.+-])?")
 _A_YEAR_S = 366 * 24 * 3600
 
 
@@ -30,12 +39,12 @@ def queue() -> None:
     """Add, change and look at queues."""
 
 
-for _command in queue_policy.COMMANDS:
+for _command in (*queue_order.COMMANDS, *queue_policy.COMMANDS):
     queue.add_command(_command)
 
 
 def _new_name(_ctx: click.Context, _param: click.Parameter, name: str) -> str:
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise click.BadParameter("up to 128 letters, digits, spaces and . : @ + - _")
     return name
 
@@ -67,6 +76,18 @@ def _terms(command: Command) -> Command:
                 type=click.IntRange(1, 100_000),
                 help="Failures of the workers' own platform, in a row, before a submission is "
                 f"held. [default: {MAX_PLATFORM_FAILURES}]",
+            ),
+            click.option(
+                "--priority",
+                type=click.IntRange(LEAST_PRIORITY, MOST_PRIORITY),
+                help="Among the queues that a worker asks together; the highest is served first. "
+                "[default: 0]",
+            ),
+            click.option(
+                "--learner-cap",
+                type=queue_order.CapType(),
+                help="Submissions of one learner that wait in line or are being graded at once; "
+                "further ones wait beside it. [default: none]",
             ),
         ]
     ):
@@ -111,14 +132,18 @@ def list_queues(as_json: bool) -> None:
     """List queues with their terms and unfinished submissions."""
     with database() as storage, storage.read() as tx:
         found, counts, own = queues.all_queues(tx), _counts(tx), policies.all_policies(tx)
+        weights = {q.name: ordering.weights_of(tx, q.name) for q in found} if as_json else {}
     if as_json:
-        show_json([_as_object(q, counts[q.name], own.get(q.name)) for q in found])
+        show_json([_as_object(q, counts[q.name], own.get(q.name), weights[q.name]) for q in found])
         return
     states = (s.upper() for s in UNFINISHED)
     headers = ["NAME", "LEASE", "ATTEMPTS", "GIVE UP AFTER", *states]
     lines = [_line(q, counts[q.name]) for q in found]
-    for header, of in _POLICY_COLUMNS.items():
-        shown = [of(own.get(q.name)) for q in found]
+    columns: dict[str, list[Any]] = {
+        **{header: [of(q) for q in found] for header, of in _ORDER_COLUMNS.items()},
+        **{header: [of(own.get(q.name)) for q in found] for header, of in _POLICY_COLUMNS.items()},
+    }
+    for header, shown in columns.items():
         if any(shown):
             headers.append(header)
             lines = [(*line, fact) for line, fact in zip(lines, shown, strict=True)]
@@ -132,8 +157,9 @@ def show(name: str, as_json: bool) -> None:
     """Show the queue NAME."""
     with database() as storage, storage.read() as tx:
         found, counts, own = queues.get(tx, name), _counts(tx)[name], policies.of_queue(tx, name)
+        weights = ordering.weights_of(tx, name)
     if as_json:
-        show_json(_as_object(found, counts, own))
+        show_json(_as_object(found, counts, own, weights))
         return
     show_facts(
         [
@@ -142,6 +168,7 @@ def show(name: str, as_json: bool) -> None:
             ("max attempts", found.max_attempts),
             ("give up after", _give_up_after(found)),
             ("max platform failures", found.max_platform_failures),
+            *queue_order.order_facts(found, weights),
             *((str(state), counts[state]) for state in UNFINISHED),
             *queue_policy.policy_facts(own),
         ]
@@ -149,11 +176,16 @@ def show(name: str, as_json: bool) -> None:
 
 
 _Counts = dict[SubmissionState, int]
+_ORDER_COLUMNS = {
+    "PRIORITY": queue_order.priority_of,
+    "LEARNER CAP": queue_order.cap_of,
+    "PAUSED": queue_order.paused_of,
+}
 _POLICY_COLUMNS = {
     "ISOLATION": queue_policy.isolation_of,
     "MARK": queue_policy.forgeable_mark,
 }
-"""Of the list, each where a queue has it."""
+"""Of the list, both, each where a queue has it."""
 
 
 def _counts(tx: Transaction) -> defaultdict[str, _Counts]:
@@ -168,10 +200,13 @@ def _line(queue: Queue, counts: _Counts) -> tuple[Any, ...]:
     return (*terms, *(counts[state] for state in UNFINISHED))
 
 
-def _as_object(queue: Queue, counts: _Counts, policy: Policy | None) -> dict[str, object]:
+def _as_object(
+    queue: Queue, counts: _Counts, policy: Policy | None, weights: dict[str, int]
+) -> dict[str, object]:
     own = dataclasses.asdict(policy or Policy(queue=queue.name))
     own.pop("queue")
     return dataclasses.asdict(queue) | {
+        "course_weights": weights,
         "unfinished": counts,
         "graders": own | {"forgeable": own["legacy_reason"] is not None},
     }
@@ -182,4 +217,7 @@ def _give_up_after(queue: Queue) -> str:
 
 
 def _given(terms: dict[str, int | None]) -> dict[str, Any]:
-    return {name: value for name, value in terms.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in terms.items() if value is not None}
+    if given.get("learner_cap") == 0:
+        given["learner_cap"] = None  # "none"
+    return given

@@ -8,11 +8,13 @@ from typing import Any
 import click
 from gunicorn.app.base import BaseApplication
 
-from xqueue_server import logs, settings
+from xqueue_server import error_reports, logs, settings, telemetry
 from xqueue_server.app import create_app
 from xqueue_server.errors import SettingsError
 from xqueue_server.settings import Settings
 from xqueue_server.storage import migration, open_storage
+from xqueue_server.version import version
+from xqueue_server.web import gunicorn_metrics
 
 MEMORY_DIRECTORY = "/dev/shm"  # noqa: S108 - gunicorn's heartbeat files, kept off the disk
 
@@ -30,6 +32,8 @@ class WebServer(BaseApplication):
             self.cfg.set(name, value)
 
     def load(self) -> Any:
+        telemetry.start("xqueue-server")
+        error_reports.start(self._settings.sentry_dsn, release=version(), service="serve")
         return create_app(self._settings)
 
 
@@ -48,15 +52,16 @@ def serve(bind: str, workers: int, keepalive_s: int) -> None:
     loaded = settings.load()
     logs.configure(loaded.log_level)
     _check_database(loaded)
-    WebServer(loaded, gunicorn_options(loaded, bind, workers, keepalive_s)).run()
+    with gunicorn_metrics.shared_metrics(loaded.metrics_dir):
+        WebServer(loaded, gunicorn_options(loaded, bind, workers, keepalive_s)).run()
 
 
 def _check_database(loaded: Settings) -> None:
     """Refuse to start on a schema that this code does not know."""
     storage = open_storage(loaded.database_url)
     try:
-        if not migration.is_current(storage):
-            raise SettingsError("the database is not migrated; run: xqueue-server db upgrade")
+        if problem := migration.problem(storage):
+            raise SettingsError(problem)
     finally:
         storage.close()
 
@@ -76,5 +81,7 @@ def gunicorn_options(loaded: Settings, bind: str, workers: int, keepalive_s: int
         "forwarded_allow_ips": "",  # we read X-Forwarded-For ourselves, see client_address
         "control_socket_disable": True,
         "proc_name": "xqueue-server",
+        "pre_fork": gunicorn_metrics.give_place,
+        "post_fork": gunicorn_metrics.take_place,
         "logger_class": "xqueue_server.web.gunicorn_log.GunicornLog",
     }

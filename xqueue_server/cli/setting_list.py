@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from xqueue_server.settings import SETTINGS, Settings
 
 SECRET = frozenset(
-    {"XQUEUE_DATABASE_URL", "XQUEUE_SECRET_KEY", "XQUEUE_REDIS_URL", "XQUEUE_SMTP_PASSWORD"}
+    {
+        "XQUEUE_DATABASE_URL",
+        "XQUEUE_LMS_OAUTH_CLIENT_SECRET",
+        "XQUEUE_OIDC_CLIENT_SECRET",
+        "XQUEUE_SECRET_KEY",
+        "XQUEUE_REDIS_URL",
+        "XQUEUE_S3_SECRET_KEY",
+        "XQUEUE_SENTRY_DSN",
+        "XQUEUE_SMTP_PASSWORD",
+    }
 )
 HIDDEN = "(hidden)"
 
@@ -46,6 +55,8 @@ def _known(settings: Settings, field: str) -> object:
         return getattr(settings.ceilings, field.removeprefix("max_grader_"), None)
     if field.startswith("smtp_"):
         return getattr(settings.mail, field.removeprefix("smtp_"), None)
+    if field.startswith("s3_"):
+        return getattr(settings.s3, field.removeprefix("s3_"), None)
     return getattr(settings, field, None)
 
 

@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from xqueue_server.cli.environment import actor, database
 from xqueue_server.cli.output import FORGEABLE_MARK, json_option, show_json, show_table
 from xqueue_server.cli.paging import ROW_ID, page_options, tell_of_older
+from xqueue_server.cli.selection_options import (
+    asks_first,
+    chosen,
+    chosen_for_all,
+    is_confirmed,
+    selection_options,
+    show_done,
+)
+from xqueue_server.cli.selection_options import submissions as submissions_count
 from xqueue_server.cli.submission_view import facts_of, view
 from xqueue_server.errors import Conflict
-from xqueue_server.storage import browsing, forgeable, submissions
-from xqueue_server.submission import Submission, SubmissionState
+from xqueue_server.scope import EVERYTHING
+from xqueue_server.selection import Selection
+from xqueue_server.storage import forgeable, selecting, submissions
+from xqueue_server.submission import (
+    LEAST_PRIORITY,
+    MOST_PRIORITY,
+    Submission,
+    SubmissionState,
+)
+
+if TYPE_CHECKING:  # the acts bring the LMS's parsers along
+    from xqueue_server.bulk import Preview
 
 IRREVERSIBLE = (
     "This can not be undone: the LMS takes the first reply to a submission for good. The learner "
@@ -26,22 +46,24 @@ def submission() -> None:
 
 
 @submission.command("list")
-@click.option("--queue", metavar="NAME")
-@click.option("--state", type=click.Choice([s.value for s in SubmissionState]))
+@selection_options
 @page_options
 @json_option
-def list_submissions(
-    queue: str | None, state: str | None, limit: int, before: int | None, as_json: bool
-) -> None:
-    """List submissions, newest first."""
-    wanted = SubmissionState(state) if state else None
+def list_submissions(limit: int, before: int | None, as_json: bool, **filters: Any) -> None:
+    """List submissions, newest first; those for which all options hold."""
+    selection = chosen(filters)
     with database() as storage, storage.read() as tx:
-        found = browsing.latest_submissions(
-            tx, queue=queue, state=wanted, limit=limit, before=before
-        )
+        selected = selecting.page(tx, selection, EVERYTHING, limit=limit, before=before)
+        found = [each.submission for each in selected]
         marked = forgeable.among(tx, [s.id for s in found])
     if as_json:
-        show_json([facts_of(s) | {"forgeable": s.id in marked} for s in found])
+        show_json(
+            [
+                facts_of(each.submission)
+                | {"problem": each.problem, "forgeable": each.submission.id in marked}
+                for each in selected
+            ]
+        )
         return
     headers = ["ID", "QUEUE", "STATE", "ATTEMPT", "ARRIVED", "FROM", "LEASED BY", "HELD FOR"]
     lines = [_line(s) for s in found]
@@ -70,14 +92,96 @@ def show(submission_id: int, with_result: bool, as_json: bool) -> None:
 
 
 @submission.command()
+@click.argument("ids", metavar="[ID]...", type=ROW_ID, nargs=-1)
+@selection_options
+@asks_first
+def release(ids: tuple[int, ...], dry_run: bool, yes: bool, **filters: Any) -> None:
+    """Put held submissions back to their queues, with all their attempts.
+
+    Those with these IDs, or all for which the options hold.
+    """
+    from xqueue_server import bulk, holding
+
+    selection = chosen_for_all(filters, ids)
+    if selection == Selection(ids=frozenset(ids)) and not dry_run:
+        with database() as storage:
+            for submission_id in ids:
+                holding.release(storage, submission_id, actor=actor())
+                click.echo(f"Submission {submission_id} is queued again, with all its attempts")
+        return
+    with database() as storage:
+        count = bulk.matching(storage, bulk.Act.RELEASE, selection, EVERYTHING)
+        if not is_confirmed(count, "queued again", dry_run=dry_run, yes=yes):
+            return
+        done = bulk.release(storage, selection, EVERYTHING, confirmed=count, actor=actor())
+    show_done(done, "queued again, with all their attempts")
+
+
+@submission.command()
+@click.argument("ids", metavar="[ID]...", type=ROW_ID, nargs=-1)
+@selection_options
+@click.option("--reason", required=True, metavar="TEXT", help="Kept with the regrade.")
+@asks_first
+def regrade(ids: tuple[int, ...], reason: str, dry_run: bool, yes: bool, **filters: Any) -> None:
+    """Grade graded submissions anew, with the grader that is in use now.
+
+    Those with these IDs, or all for which the options hold. They wait until no learner's own work
+    does. The old grade stands until there is a new one. A grade that the LMS has taken stays there:
+    `xqueue-server regrade csv` writes down what staff must override.
+    """
+    from xqueue_server import bulk, regrading
+
+    selection = chosen_for_all(filters, ids)
+    with database() as storage:
+        with storage.read() as tx:
+            for submission_id in ids:
+                regrading.require_regradable(tx, submission_id)
+        preview = bulk.preview_regrade(storage, selection, EVERYTHING)
+        _show_preview(preview)
+        if not is_confirmed(preview.count, "graded anew", dry_run=dry_run, yes=yes):
+            return
+        done = bulk.regrade(
+            storage,
+            selection,
+            EVERYTHING,
+            reason=reason,
+            confirmed=preview.count,
+            actor=actor(),
+        )
+    show_done(done, f"will be graded anew, as regrade {done.batch_id}")
+
+
+def _show_preview(preview: Preview) -> None:
+    if preview.count:
+        show_table(
+            ["GRADED BY", "VERSION", "THE LMS HAS IT", "COUNT"],
+            [
+                (each.grader or "a worker's own", each.version, each.lms_has_it, each.count)
+                for each in preview.graded_by
+            ],
+        )
+    if preview.lms_has:
+        click.echo(
+            f"Of {submissions_count(preview.lms_has)} the LMS has taken the grade: it keeps it, "
+            "whatever comes of this."
+        )
+
+
+@submission.command()
 @click.argument("submission_id", metavar="ID", type=ROW_ID)
-def release(submission_id: int) -> None:
-    """Put the held submission ID back to its queue, with all its attempts."""
-    from xqueue_server import holding
+@click.option(
+    "--priority",
+    required=True,
+    type=click.IntRange(LEAST_PRIORITY, MOST_PRIORITY),
+    help="Within its queue: higher is first; 0 is the usual one.",
+)
+def prioritise(submission_id: int, priority: int) -> None:
+    """Give the queued or held submission ID another priority in its queue."""
+    from xqueue_server import line
 
     with database() as storage:
-        holding.release(storage, submission_id, actor=actor())
-    click.echo(f"Submission {submission_id} is queued again, with all its attempts")
+        line.prioritise(storage, submission_id, priority, actor=actor())
+    click.echo(f"Submission {submission_id} has priority {priority}")
 
 
 @submission.command("give-up")

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 
 import click
 
+from xqueue_server import timeline
 from xqueue_server.cli.callback_view import (
     CallbackView,
     show_attempts,
     show_callbacks,
 )
-from xqueue_server.cli.callback_view import view as view_callback
 from xqueue_server.cli.event_table import show_events
 from xqueue_server.cli.output import (
     FORGEABLE_MARK,
@@ -22,28 +22,25 @@ from xqueue_server.cli.output import (
     show_table,
     size,
 )
-from xqueue_server.errors import NotFound
-from xqueue_server.storage import (
-    Transaction,
-    callbacks,
-    events,
-    lease_graders,
-    results,
-    submissions,
-)
+from xqueue_server.instant import SECOND_US
+from xqueue_server.line import COUNTED_UP_TO, position
+from xqueue_server.storage import Transaction, submissions
 from xqueue_server.storage.events import Event
 from xqueue_server.storage.lease_graders import HandedOut
 from xqueue_server.storage.results import Result
-from xqueue_server.submission import Submission
+from xqueue_server.submission import Submission, SubmissionState
+from xqueue_server.timeline import Story
 
 _KEYS = frozenset({"lms_key", "lease_key", "accepted_key"})
 """Of no use to people; whoever knows the LMS's may post a grade of his own to it."""
+_INNER = frozenset({"turn", "is_capped", "is_blocked"})
+"""Told by its place in the line."""
 
 
 def facts_of(submission: Submission) -> dict[str, object]:
     """The row as it is shown."""
     row = dataclasses.asdict(submission)
-    return {name: value for name, value in row.items() if name not in _KEYS}
+    return {name: value for name, value in row.items() if name not in _KEYS | _INNER}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +51,16 @@ class SubmissionView:
     events: Sequence[Event]
     results: Sequence[Result]
     callbacks: Sequence[CallbackView]
+    story: Story
+    position: int | None
+    """In its line, see `line`; None: not in it."""
     graders: Sequence[HandedOut]
     """Which published grader each attempt was handed out with."""
 
     def as_object(self, *, with_result: bool) -> dict[str, object]:
         return facts_of(self.submission) | {
+            "position": self.position,
+            "is_blocked": self.submission.is_blocked,
             "body_bytes": self.body_bytes,
             "file_bytes": self.file_bytes,
             "events": self.events,
@@ -76,6 +78,7 @@ class SubmissionView:
                 for g in self.graders
             ],
             "forgeable": self.is_forgeable,
+            **self.story.as_object(),
         }
 
     @property
@@ -89,6 +92,10 @@ class SubmissionView:
             show_section("Graders", self._show_graders)
         show_section("Timeline", lambda: show_events(self.events))
         show_section("Results", self._show_results)
+        if self.story.regrades:
+            show_section("Regrades", self._show_regrades)
+        if self.story.timings:
+            show_section("Timings", self._show_timings)
         if with_result:
             self._show_bodies()
         show_section("Callbacks", lambda: show_callbacks([c.callback for c in self.callbacks]))
@@ -99,10 +106,23 @@ class SubmissionView:
         row = facts_of(self.submission)
         facts = [(name.replace("_", " "), value) for name, value in row.items()]
         files = f", files of {', '.join(map(size, self.file_bytes))}" if self.file_bytes else ""
+        facts.append(("place in line", self._place()))
         facts.append(("contents", f"body of {size(self.body_bytes)}{files}"))
         if self.is_forgeable:
             facts.append(("mark", FORGEABLE_MARK))
+        facts.append(("now", self.story.reason.sentence))
+        facts.append(("next step", self.story.reason.next_step))
         show_facts(facts)
+
+    def _place(self) -> str | None:
+        if self.position is not None:
+            is_counted = self.position <= COUNTED_UP_TO
+            return str(self.position) if is_counted else f"more than {COUNTED_UP_TO}"
+        if self.submission.is_blocked:
+            return "none: its learner has as many in line as the queue's learner cap allows"
+        if self.submission.state is SubmissionState.QUEUED:
+            return "none: it waits out a back-off"
+        return None
 
     def _show_graders(self) -> None:
         show_table(
@@ -136,6 +156,36 @@ class SubmissionView:
             ],
         )
 
+    def _show_regrades(self) -> None:
+        show_table(
+            ["BATCH", "STATE", "OLD", "NEW", "LMS HAD OLD", "FINISHED", "DETAIL"],
+            [
+                (
+                    r.batch_id,
+                    r.state,
+                    r.old_score,
+                    r.new_score,
+                    r.lms_had_it,
+                    r.finished_at,
+                    r.detail,
+                )
+                for r in self.story.regrades
+            ],
+        )
+
+    def _show_timings(self) -> None:
+        show_table(
+            ["ATTEMPT", "LEASED", "WAITED", "GRADING", "PREPARING", "RUNNING", "DELIVERING"],
+            [
+                (
+                    t.attempt,
+                    t.leased_at,
+                    *map(_seconds, (t.wait_us, t.service_us, t.prepare_us, t.run_us, t.deliver_us)),
+                )
+                for t in self.story.timings
+            ],
+        )
+
     def _show_bodies(self) -> None:
         for result in self.results:
             click.echo(f"\nResult {result.id} in full")
@@ -144,19 +194,23 @@ class SubmissionView:
 
 def view(tx: Transaction, submission_id: int) -> SubmissionView:
     """Raises: NotFound."""
-    found = submissions.find(tx, submission_id)
-    if found is None:
-        raise NotFound(f"Submission {submission_id} not found")
+    story = timeline.story(tx, submission_id)
     contents = submissions.contents_of(tx, submission_id)
     return SubmissionView(
-        submission=found,
+        story=story,
+        submission=story.submission,
         body_bytes=len(contents.body.encode()),
         file_bytes=[f.size_bytes for f in contents.files],
-        events=events.of_submission(tx, submission_id),
-        graders=lease_graders.of_submission(tx, submission_id),
-        results=results.of_submission(tx, submission_id),
-        callbacks=[view_callback(tx, c) for c in callbacks.of_submission(tx, submission_id)],
+        events=story.events,
+        position=position(tx, submission_id),
+        graders=story.graders,
+        results=story.results,
+        callbacks=[CallbackView(callback=s.callback, attempts=s.attempts) for s in story.sendings],
     )
+
+
+def _seconds(amount_us: int | None) -> str | None:
+    return None if amount_us is None else f"{amount_us / SECOND_US:.3f} s"
 
 
 def _result_object(result: Result, with_body: bool) -> dict[str, object]:

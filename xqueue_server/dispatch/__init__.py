@@ -5,9 +5,20 @@ from __future__ import annotations
 from typing import Protocol
 
 
+class DispatchUnavailable(Exception):
+    """What carries the nudges can not be reached."""
+
+
 class Dispatcher(Protocol):
     def nudge(self, queue: str) -> None:
         """Tell a worker to look at this queue. May do nothing; never raises."""
+
+    def top_up(self, queue: str, most: int) -> int:
+        """Nudge until `most` nudges of this queue wait or are being followed; returns how many
+        it took. Raises: DispatchUnavailable."""
+
+    def answers(self) -> bool:
+        """Whether nudges can be sent at present; never raises."""
 
 
 class NoDispatcher:
@@ -15,3 +26,9 @@ class NoDispatcher:
 
     def nudge(self, queue: str) -> None:
         """Nothing to tell."""
+
+    def top_up(self, queue: str, most: int) -> int:
+        return 0
+
+    def answers(self) -> bool:
+        return True

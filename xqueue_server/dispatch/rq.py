@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 
 from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue
 from rq.serializers import JSONSerializer
+
+from xqueue_server.dispatch import DispatchUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -42,19 +45,45 @@ class RqDispatcher:
 
     def nudge(self, queue: str) -> None:
         try:
-            self._lane(queue).enqueue_call(
-                GRADE_NEXT,
-                args=(queue,),
-                timeout=JOB_TIMEOUT_S,
-                result_ttl=0,
-                ttl=NUDGE_TTL_S,
-                failure_ttl=FAILURE_TTL_S,
-            )
+            self._enqueue(queue)
         except (RedisError, OSError) as error:
             log.warning(
                 "nudge not sent",
                 extra={"action": "nudge", "queue": queue, "why": type(error).__name__},
             )
+
+    def top_up(self, queue: str, most: int) -> int:
+        try:
+            missing = most - self._underway(queue)
+            for _ in range(missing):
+                self._enqueue(queue)
+        except (RedisError, OSError) as error:
+            raise DispatchUnavailable(type(error).__name__) from error
+        return max(missing, 0)
+
+    def answers(self) -> bool:
+        try:
+            return bool(self._redis.ping())
+        except (RedisError, OSError):
+            return False
+
+    def _underway(self, queue: str) -> int:
+        """Nudges that wait, and those that a worker follows. One whose worker has died stays in
+        the second list, but its time runs out."""
+        lane = self._lane(queue)
+        followed = self._redis.zcount(lane.started_job_registry.key, time.time(), "+inf")
+        assert isinstance(followed, int)  # not the asynchronous client's
+        return int(lane.count) + followed
+
+    def _enqueue(self, queue: str) -> None:
+        self._lane(queue).enqueue_call(
+            GRADE_NEXT,
+            args=(queue,),
+            timeout=JOB_TIMEOUT_S,
+            result_ttl=0,
+            ttl=NUDGE_TTL_S,
+            failure_ttl=FAILURE_TTL_S,
+        )
 
     def _lane(self, queue: str) -> Queue:
         with self._lock:

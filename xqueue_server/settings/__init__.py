@@ -7,12 +7,23 @@ model        what the server uses: `Settings` and its parts
 names        every name and what it is for
 reading      one value as a number, an address, a secret
 secret_key   the key that signs sessions
+people       how people sign in to the admin pages
+s3           the bucket that uploads are kept in
 origins      `scheme://host[:port]`
 loading      all of it together
 """
 
 from xqueue_server.settings.loading import MB, load
-from xqueue_server.settings.model import MailSecurity, MailSettings, Mode, Network, Settings
+from xqueue_server.settings.model import (
+    LmsOauthSettings,
+    MailSecurity,
+    MailSettings,
+    Mode,
+    Network,
+    OidcSettings,
+    S3Settings,
+    Settings,
+)
 from xqueue_server.settings.names import INJECTED_BY_KUBERNETES, SETTINGS
 from xqueue_server.settings.origins import ANY_HTTPS, origin_of
 
@@ -21,10 +32,13 @@ __all__ = [
     "INJECTED_BY_KUBERNETES",
     "MB",
     "SETTINGS",
+    "LmsOauthSettings",
     "MailSecurity",
     "MailSettings",
     "Mode",
     "Network",
+    "OidcSettings",
+    "S3Settings",
     "Settings",
     "load",
     "origin_of",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,8 +13,10 @@ from xqueue_server.errors import SettingsError
 from xqueue_server.grader import Ceilings
 from xqueue_server.settings.model import MailSecurity, MailSettings, Mode, Settings
 from xqueue_server.settings.names import refuse_unknown
+from xqueue_server.settings.people import read_administrators, read_identity_provider
 from xqueue_server.settings.reading import (
     read_choice,
+    read_days,
     read_http_url,
     read_networks,
     read_origins,
@@ -21,12 +24,16 @@ from xqueue_server.settings.reading import (
     read_positive,
     read_secret,
 )
+from xqueue_server.settings.s3 import read_s3
 from xqueue_server.settings.secret_key import read_secret_key
 
 MB = 1024 * 1024
+LOCAL_URL = "http://127.0.0.1:8040"
 # The values may hold passwords, so that messages never repeat them.
 DATABASES = re.compile(r"(postgresql(\+\w+)?://|sqlite(\+\w+)?:///).")
 REDIS = re.compile(r"(rediss?|unix)://.")
+SENTRY = re.compile(r"https?://[0-9a-zA-Z]+@[^/@\s]+(/[^\s]*)?/\d+")
+LOOPBACK = "127.0.0.0/8, ::1"
 SMTP_SERVER = re.compile(r"(?P<host>[\w.-]+|\[[0-9a-fA-F:]+\])(:(?P<port>[1-9]\d{0,4}))?")
 
 
@@ -41,26 +48,49 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     mode = read_choice(env, "XQUEUE_MODE", Mode, Mode.PRODUCTION)
     data_dir = Path(env.get("XQUEUE_DATA_DIR") or "/var/lib/xqueue").absolute()
     database_url = _database_url(env, data_dir)
+    file_url_ttl_s = read_positive(env, "XQUEUE_FILE_URL_TTL_S", 3600)
     return Settings(
         mode=mode,
         data_dir=data_dir,
         database_url=database_url,
         secret_key=read_secret_key(env, data_dir, database_url),
-        public_url=read_http_url(env, "XQUEUE_PUBLIC_URL", "http://127.0.0.1:8040"),
+        public_url=read_http_url(env, "XQUEUE_PUBLIC_URL", LOCAL_URL),
         lms_origins=read_origins(env, "XQUEUE_LMS_ORIGINS"),
         lms_access_file=read_path(env, "XQUEUE_LMS_ACCESS_FILE"),
         redis_url=_redis_url(env),
         max_body_bytes=read_positive(env, "XQUEUE_MAX_BODY_BYTES", 10 * MB),
         max_file_bytes=read_positive(env, "XQUEUE_MAX_FILE_BYTES", 10 * MB),
         max_files=read_positive(env, "XQUEUE_MAX_FILES", 20),
-        file_url_ttl_s=read_positive(env, "XQUEUE_FILE_URL_TTL_S", 3600),
-        trusted_proxies=read_networks(env.get("XQUEUE_TRUSTED_PROXIES", "")),
+        file_url_ttl_s=file_url_ttl_s,
+        s3=read_s3(env, ttl_s=file_url_ttl_s),
+        trusted_proxies=read_networks(env, "XQUEUE_TRUSTED_PROXIES"),
         threads=read_positive(env, "XQUEUE_THREADS", 16),
         log_level=_log_level(env),
         ceilings=_ceilings(env),
         webhook_origins=read_origins(env, "XQUEUE_WEBHOOK_ORIGINS"),
         mail=_mail(env),
+        keep_code_days=read_days(env, "XQUEUE_KEEP_CODE_DAYS", 180),
+        keep_results_days=read_days(env, "XQUEUE_KEEP_RESULTS_DAYS", 730),
+        keep_load_days=read_days(env, "XQUEUE_KEEP_LOAD_DAYS", 400),
+        admin_url=read_http_url(env, "XQUEUE_ADMIN_URL", env.get("XQUEUE_PUBLIC_URL") or LOCAL_URL),
+        identity_provider=read_identity_provider(env),
+        administrators=read_administrators(env),
+        metrics_networks=read_networks(env, "XQUEUE_METRICS_NETWORKS", LOOPBACK),
+        metrics_dir=read_path(env, "XQUEUE_METRICS_DIR") or _memory_directory(),
+        sentry_dsn=_sentry_dsn(env),
     )
+
+
+def _memory_directory() -> Path:
+    memory = Path("/dev/shm")  # noqa: S108 - what is made there is a directory of our own
+    return memory if memory.is_dir() else Path(tempfile.gettempdir())
+
+
+def _sentry_dsn(env: Mapping[str, str]) -> str:
+    dsn = read_secret(env, "XQUEUE_SENTRY_DSN") or env.get("SENTRY_DSN") or ""
+    if dsn and not SENTRY.fullmatch(dsn):
+        raise SettingsError("XQUEUE_SENTRY_DSN must be like https://key@sentry.example.org/42")
+    return dsn
 
 
 def _database_url(env: Mapping[str, str], data_dir: Path) -> str:

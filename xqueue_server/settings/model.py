@@ -39,6 +39,42 @@ class MailSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OidcSettings:
+    """An OpenID Connect issuer that people sign in at."""
+
+    issuer: str
+    client_id: str
+    client_secret: str | None = field(repr=False)
+    """None: a public client."""
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LmsOauthSettings:
+    """The LMS as OAuth 2 provider that people sign in at."""
+
+    url: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class S3Settings:
+    """A bucket that uploads are kept in."""
+
+    bucket: str
+    endpoint: str | None
+    """None: Amazon's own."""
+    region: str | None
+    """None, as both keys: found as AWS's tools find it."""
+    prefix: str
+    """Ends with a slash, or is empty."""
+    access_key: str | None
+    secret_key: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     mode: Mode
     data_dir: Path
@@ -55,6 +91,8 @@ class Settings:
     max_file_bytes: int
     max_files: int
     file_url_ttl_s: int
+    s3: S3Settings | None
+    """None: uploads are kept in the data directory."""
     trusted_proxies: tuple[Network, ...]
     threads: int
     log_level: str
@@ -64,6 +102,22 @@ class Settings:
     """Where fault notifications may go although it is not public https."""
     mail: MailSettings | None
     """None: no e-mail can be sent."""
+    keep_code_days: int
+    """After a submission's end; 0: for ever. So are the other two."""
+    keep_results_days: int
+    keep_load_days: int
+    metrics_networks: tuple[Network, ...]
+    """Whose requests for /metrics are answered without credentials."""
+    metrics_dir: Path
+    """Where the web processes of a host keep what they have counted, while they live."""
+    sentry_dsn: str = field(repr=False)
+    """"": unexpected errors stay in the logs."""
+    admin_url: str
+    """Base of the addresses at which people reach this server, without a trailing slash."""
+    identity_provider: OidcSettings | LmsOauthSettings | None
+    """None: the admin pages know local accounts only."""
+    administrators: tuple[str, ...]
+    """Verified e-mail addresses (with @) and subjects of the identity provider."""
 
     @property
     def is_sqlite(self) -> bool:

@@ -46,6 +46,18 @@ def read_positive(env: Mapping[str, str], name: str, default: int) -> int:
     return int(text)
 
 
+def read_days(env: Mapping[str, str], name: str, default: int) -> int:
+    """0 is for ever."""
+    text = env.get(name)
+    if not text:
+        return default
+    if not re.fullmatch(r"0|[1-9]\d{0,4}", text):
+        raise SettingsError(
+            f"{name} must be a whole number of days up to 99999, or 0 for ever, not {text!r}"
+        )
+    return int(text)
+
+
 def read_choice(env: Mapping[str, str], name: str, kind: type[Choice], default: Choice) -> Choice:
     text = env.get(name)
     if not text:
@@ -76,11 +88,12 @@ def read_http_url(env: Mapping[str, str], name: str, default: str) -> str:
     return url.rstrip("/")
 
 
-def read_networks(text: str) -> tuple[Network, ...]:
+def read_networks(env: Mapping[str, str], name: str, default: str = "") -> tuple[Network, ...]:
+    text = env.get(name) or default
     try:
         return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
     except ValueError as error:
-        raise SettingsError(f"XQUEUE_TRUSTED_PROXIES: {error}") from error
+        raise SettingsError(f"{name}: {error}") from error
 
 
 def read_path(env: Mapping[str, str], name: str) -> Path | None:

@@ -43,6 +43,15 @@ _CANCEL_UNSENT = _CANCEL.where(
     _C.submission_id == bindparam("of"),
     or_(_C.claim_token.is_(None), _C.next_at <= ONCE_NOW),
 )
+_CANCEL_DEAD = _CANCEL.where(IS_DEAD, _C.submission_id == bindparam("of"))
+_HAS_TAKEN = (
+    select(_C.id)
+    .where(
+        _C.submission_id == bindparam("of"),
+        _C.state.in_([_PENDING.value, CallbackState.DELIVERED.value]),
+    )
+    .limit(1)
+)
 _CANCEL_IDS = _CANCEL.where(IS_PENDING, _C.id.in_(bindparam("ids", expanding=True)))
 
 
@@ -67,6 +76,17 @@ def cancel_superseded(tx: Transaction, ids: Sequence[int], *, actor: str) -> int
     """
     rows = tx.all(_CANCEL_IDS, now=tx.now, ids=list(ids)) if ids else []
     return _cancelled(tx, rows, actor, "superseded")
+
+
+def withdraw(tx: Transaction, submission_id: int, *, actor: str, why: str) -> bool:
+    """Cancel what of a submission the LMS has not got, dead callbacks, too: nobody shall replay
+    what has been replaced. Returns whether the LMS has got nothing, as far as is known: one that
+    is being sent right now counts as taken.
+    """
+    cancel_unsent(tx, submission_id, actor=actor, why=why)
+    for row in tx.all(_CANCEL_DEAD, now=tx.now, of=submission_id):
+        state_changed(tx, row.id, row.submission_id, _DEAD, _CANCELLED, actor=actor, why=why)
+    return tx.one(_HAS_TAKEN, of=submission_id) is None
 
 
 def _cancelled(tx: Transaction, rows: Sequence[Row[Any]], actor: str, why: str) -> int:
@@ -151,7 +171,7 @@ _BACKLOG = [
 
 def find(tx: Transaction, callback_id: int) -> Callback | None:
     row = tx.one(_BY_ID, of=callback_id)
-    return _callback(row) if row else None
+    return callback_of(row) if row else None
 
 
 def get(tx: Transaction, callback_id: int) -> Callback:
@@ -164,7 +184,7 @@ def get(tx: Transaction, callback_id: int) -> Callback:
 
 def of_submission(tx: Transaction, submission_id: int) -> Sequence[Callback]:
     """A submission's callbacks, oldest first."""
-    return [_callback(row) for row in tx.all(_OF_SUBMISSION, of=submission_id)]
+    return [callback_of(row) for row in tx.all(_OF_SUBMISSION, of=submission_id)]
 
 
 def latest(
@@ -179,7 +199,7 @@ def latest(
     params = {"page": limit, "origin": origin, "before": before}
     given = {name: value for name, value in params.items() if value is not None}
     statement = _latest(state, origin is not None, before is not None)
-    return [_callback(row) for row in tx.all(statement, **given)]
+    return [callback_of(row) for row in tx.all(statement, **given)]
 
 
 @cache
@@ -206,7 +226,7 @@ def backlog(tx: Transaction) -> Sequence[Backlog]:
     ]
 
 
-def _callback(row: Row[Any]) -> Callback:
+def callback_of(row: Row[Any]) -> Callback:
     fields = dict(row._mapping)
     fields["state"] = CallbackState(fields["state"])
     fields["kind"] = CallbackKind(fields["kind"])

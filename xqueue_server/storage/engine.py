@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,8 @@ class Transaction:
     def __init__(self, connection: Connection, clock: Clock) -> None:
         self.connection = connection
         self._clock = clock
+        self.woken: set[str] = set()
+        """Queues in which it has let something into the line that had waited elsewhere."""
 
     @property
     def now(self) -> int | None:
@@ -97,12 +99,18 @@ class Transaction:
         return self.connection.execute(statement, params).scalar()
 
 
+def _tell_nobody(_queue: str) -> None:
+    """Workers poll."""
+
+
 class Storage:
     """The database. Safe to share between threads, not between forked processes."""
 
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self.engine = engine
         self.clock = clock
+        self.when_woken: Callable[[str], object] = _tell_nobody
+        """Told of each queue that a transaction has woken, once it is committed."""
         if engine.dialect.name == "postgresql":
             self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
         else:
@@ -118,7 +126,10 @@ class Storage:
                 idempotent.
         """
         with translated_errors(), self.engine.begin() as connection:
-            yield Transaction(connection, self.clock)
+            tx = Transaction(connection, self.clock)
+            yield tx
+        for queue in tx.woken:
+            self.when_woken(queue)
 
     def write_at_once(self) -> AbstractContextManager[Transaction]:
         """For statements that are each a whole change: on PostgreSQL they commit by themselves.

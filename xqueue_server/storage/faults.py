@@ -8,15 +8,18 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import BigInteger, Select, bindparam, cast, select
 
 from xqueue_server.fault import MAX_DETAIL_CHARS, Fault, FaultKind, Occurrence
+from xqueue_server.instant import SECOND_US
 from xqueue_server.storage import lease_graders, notifications, policies
 from xqueue_server.storage.engine import NOW, Transaction
 from xqueue_server.storage.grader_schema import fault_submissions, faults
-from xqueue_server.storage.schema import submissions
+from xqueue_server.storage.schema import IS_HELD, submissions
 from xqueue_server.storage.upsert import Upsert
 from xqueue_server.submission import Submission, SubmissionState
+
+SAME_HOLD_US = 60 * SECOND_US
 
 _C = faults.c
 _GIVEN = ("kind_key", "queue", "grader", "version", "kind", "signature", "detail")
@@ -41,6 +44,23 @@ _SUBMISSIONS = (
     .where(fault_submissions.c.fault_id == bindparam("of"))
     .order_by(fault_submissions.c.at.desc(), fault_submissions.c.submission_id.desc())
     .limit(50)
+)
+
+
+# Not what was released since and is held for another fault now. A hold is dated just after its
+# fault is noted, in the same transaction.
+_HELD = (
+    select(fault_submissions.c.submission_id)
+    .join(submissions, submissions.c.id == fault_submissions.c.submission_id)
+    .where(
+        IS_HELD,
+        fault_submissions.c.fault_id == bindparam("of"),
+        fault_submissions.c.submission_id > bindparam("after"),
+        cast(fault_submissions.c.at, BigInteger)
+        >= cast(submissions.c.held_at, BigInteger) - SAME_HOLD_US,
+    )
+    .order_by(fault_submissions.c.submission_id)
+    .limit(bindparam("most"))
 )
 
 
@@ -109,6 +129,11 @@ def submissions_of(tx: Transaction, fault_id: int) -> Sequence[FaultySubmission]
         )
         for row in tx.all(_SUBMISSIONS, of=fault_id)
     ]
+
+
+def held_by(tx: Transaction, fault_id: int, *, after: int, most: int) -> Sequence[int]:
+    """Ids above `after` of the submissions that are held for it now, oldest first."""
+    return [row.submission_id for row in tx.all(_HELD, of=fault_id, after=after, most=most)]
 
 
 def latest(

@@ -92,6 +92,7 @@ readiness = Table(
     Column("is_ready", Boolean, nullable=False),
     Column("problem", Utf8),
     Column("at", Instant, nullable=False),
+    Column("image_created", Instant),  # the base of what it runs in; null: nobody knows
 )
 
 api_tokens = Table(

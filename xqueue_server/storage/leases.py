@@ -29,6 +29,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from xqueue_server.storage import events
 from xqueue_server.storage.engine import NOW, ONCE_NOW, Transaction
+from xqueue_server.storage.ordering import at_the_head
 from xqueue_server.storage.schema import (
     IS_DELAYED,
     IS_LEASED,
@@ -54,7 +55,7 @@ from xqueue_server.submission import (
 _IN_LINE = (
     select(submissions.c.id)
     .where(IS_READY)
-    .order_by(submissions.c.priority.desc(), submissions.c.id)
+    .order_by(submissions.c.priority.desc(), submissions.c.turn, submissions.c.id)
     .limit(1)
 )
 _IN_ITS_LINE = {
@@ -62,8 +63,11 @@ _IN_ITS_LINE = {
     Line.ALL: _IN_LINE,
     Line.TRIALS: _IN_LINE.where(IS_TRIAL),
 }
+# In the claim itself, so that nothing is handed out once a pause is stored; asked once, not by row.
+_is_paused = exists().where(queues.c.name == bindparam("q"), queues.c.paused_at.is_not(None))
 _NEXT = {
-    line: found.where(submissions.c.queue == bindparam("q")) for line, found in _IN_ITS_LINE.items()
+    line: found.where(submissions.c.queue == bindparam("q"), ~_is_paused)
+    for line, found in _IN_ITS_LINE.items()
 }
 
 
@@ -112,7 +116,7 @@ def _claim_at_once(next_ready: Select[Any]) -> Select[Any]:
         why=SubmissionEvent.LEASE,
     )
     return (
-        select(claimed, contents.c.body, contents.c.files)
+        select(claimed, contents.c.body, contents.c.files, contents.c.traceparent)
         .join(contents, contents.c.submission_id == claimed.c.id)
         .add_cte(recorded.cte("recorded"), noted.cte("noted"))
     )
@@ -121,7 +125,7 @@ def _claim_at_once(next_ready: Select[Any]) -> Select[Any]:
 _CLAIM_SQLITE = {line: _claim(found.scalar_subquery()) for line, found in _NEXT.items()}
 _CLAIM_POSTGRES = {line: _claim_at_once(found) for line, found in _NEXT.items()}
 _FIND = select(leases.c.submission_id).where(leases.c.key_hash == bindparam("key_hash"))
-_CONTENTS = select(contents.c.body, contents.c.files).where(
+_CONTENTS = select(contents.c.body, contents.c.files, contents.c.traceparent).where(
     contents.c.submission_id == bindparam("of")
 )
 _PRESENT = select(
@@ -137,6 +141,7 @@ class Claim:
     is_trial: bool
     body: str
     files: tuple[FileReference, ...]
+    traceparent: str | None
 
 
 def has_ready(tx: Transaction, queue: str, *, line: Line = Line.LEARNERS) -> bool:
@@ -154,7 +159,7 @@ def claim(
     request_id: str | None = None,
     line: Line = Line.LEARNERS,
 ) -> Claim | None:
-    """Lease the next submission: highest priority first, then in the order of arrival."""
+    """Lease the next submission: highest priority first, then by turn (see `ordering`)."""
     terms = {"q": queue, "key_hash": key_hash, "length_us": length_us, "account": account}
     actor = f"account {account}"
     if tx.is_postgres:
@@ -197,6 +202,7 @@ def _claimed(row: Any, content: Any) -> Claim:
         is_trial=row.priority == TRIAL_PRIORITY,
         body=content.body,
         files=files_from_json(content.files),
+        traceparent=content.traceparent,
     )
 
 
@@ -259,7 +265,7 @@ _HAS_DUE = select(literal(1)).where(
 _PROMOTE = (
     update(submissions)
     .where(IS_DELAYED, submissions.c.available_at <= ONCE_NOW)
-    .values(available_at=None)
+    .values(available_at=None, turn=at_the_head())
     .returning(submissions.c.queue)
 )
 
@@ -286,7 +292,9 @@ def _ready_among(count: int, line: Line) -> Select[Any]:
     names: list[BindParameter[str]] = [bindparam(f"q{i}", type_=String()) for i in range(count)]
     in_line = _IN_ITS_LINE[line]
     first = in_line.where(submissions.c.queue == queues.c.name).correlate(queues).scalar_subquery()
-    return select(queues.c.name).where(queues.c.name.in_(names), first.is_not(None))
+    return select(queues.c.name).where(
+        queues.c.name.in_(names), queues.c.paused_at.is_(None), first.is_not(None)
+    )
 
 
 def queues_with_ready(
@@ -295,3 +303,41 @@ def queues_with_ready(
     """Those of `names` that have a submission to lease: one index probe each."""
     params = {f"q{i}": name for i, name in enumerate(sorted(names))}
     return {row.name for row in tx.all(_ready_among(len(params), line), **params)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """What is next in a queue."""
+
+    queue: str
+    queue_priority: int
+    arrived_at: datetime
+
+
+def heads(tx: Transaction, names: Collection[str], *, line: Line = Line.LEARNERS) -> Sequence[Head]:
+    """Of those of `names` that have a submission to lease: one index probe each."""
+    params = {f"q{i}": name for i, name in enumerate(sorted(names))}
+    return [Head(**row._mapping) for row in tx.all(_heads_among(len(params), line), **params)]
+
+
+@cache
+def _heads_among(count: int, line: Line) -> Select[Any]:
+    """As `_ready_among`, with what decides among queues."""
+    found = (
+        _IN_ITS_LINE[line]
+        .with_only_columns(submissions.c.arrived_at)
+        .where(submissions.c.queue == queues.c.name)
+        .correlate(queues)
+        .scalar_subquery()
+    )
+    names: list[BindParameter[str]] = [bindparam(f"q{i}", type_=String()) for i in range(count)]
+    each = (
+        select(
+            queues.c.name.label("queue"),
+            queues.c.priority.label("queue_priority"),
+            found.label("arrived_at"),
+        )
+        .where(queues.c.name.in_(names), queues.c.paused_at.is_(None))
+        .subquery()
+    )
+    return select(each).where(each.c.arrived_at.is_not(None))

@@ -85,6 +85,22 @@ def is_current(storage: Storage) -> bool:
     return works_from is not None and works_from <= head()
 
 
+def problem(storage: Storage) -> str | None:
+    """Why this code can not work with the database, and what to do; None where it can.
+
+    Raises: StorageUnavailable.
+    """
+    if is_current(storage):
+        return None
+    present = current(storage)
+    if present is None or present <= head():
+        return "the database is not migrated; run `xqueue-server db upgrade`"
+    return (
+        f"the database is of a later version (revision {present}) that this one can not work with; "
+        "start the programs of that version"
+    )
+
+
 def _revisions() -> list[Script]:
     """Oldest first."""
     return list(reversed(list(ScriptDirectory.from_config(_config()).walk_revisions())))

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     String,
     Table,
     literal_column,
@@ -57,7 +58,10 @@ regrades = Table(
     Column("new_score", Float),
     # Whether the LMS had taken the old result when the new one came: it keeps the first.
     Column("lms_had_it", Boolean),
+    # Only a lease given later belongs to it; one of before may be of an older grader.
+    Column("started_at", Instant, nullable=False),
     Column("finished_at", Instant),
+    Column("detail", Utf8),  # why it failed or was cancelled
     one_of("state", ("waiting", "same", "changed", "failed", "cancelled")),
 )
 IS_REGRADING = regrades.c.state == literal_column("'waiting'")
@@ -98,11 +102,12 @@ load_minutes = Table(  # one row for each queue and minute in which anything hap
     Column("service_sq_s2", Float, nullable=False),
     Column("wait_us", BigInteger, nullable=False),
     Column("longest_wait_us", BigInteger, nullable=False),
-    Column("queued", Integer, nullable=False),  # at the end of the minute
-    Column("leased", Integer, nullable=False),
-    Column("oldest_us", BigInteger, nullable=False),  # age of the oldest that waits
-    Column("workers", Integer, nullable=False),
-    Column("desired", Integer, nullable=False),
+    # At the end of the minute; null: nobody looked then, and it can not be told afterwards.
+    Column("queued", Integer),
+    Column("leased", Integer),
+    Column("oldest_us", BigInteger),  # age of the oldest that waits
+    Column("workers", Integer),
+    Column("desired", Integer),
 )
 
 marks = Table(  # how far a process that goes through everything has come
@@ -206,4 +211,20 @@ course_grants = Table(  # what an account may do on submissions of one course, o
     Column("role", String(16), primary_key=True),
     Column("course", String(255), primary_key=True),
     one_of("role", ("viewer", "operator")),
+)
+
+admin_sessions = Table(  # of the admin pages; those of the XQueue protocol are signed, not stored
+    "admin_sessions",
+    metadata,
+    Column("hash", LargeBinary(32), primary_key=True),  # SHA-256 of the cookie
+    Column(
+        "account_id",
+        RowId,
+        ForeignKey("accounts.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    Column("credential_version", Integer, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False, index=True),
 )

@@ -26,10 +26,11 @@ from sqlalchemy import (
 
 from xqueue_server.callback import CallbackState, DueCallback
 from xqueue_server.instant import micros
+from xqueue_server.storage import timings
 from xqueue_server.storage.attempts import Ending
 from xqueue_server.storage.callbacks import state_changed
 from xqueue_server.storage.engine import NOW, ONCE_NOW, Transaction
-from xqueue_server.storage.schema import IS_PENDING, callbacks
+from xqueue_server.storage.schema import IS_PENDING, callbacks, contents
 
 CLAIM_S = 60
 """Longer than a send can take (15 s) and a database hiccup at its end."""
@@ -105,11 +106,21 @@ _CLAIM_VALUES = {
 }
 
 
+_TRACEPARENT = (
+    select(contents.c.traceparent)
+    .where(contents.c.submission_id == _C.submission_id)
+    .correlate(callbacks)
+    .scalar_subquery()
+    .label("traceparent")
+)
+
+
 class _Claim:
     """One UPDATE in two forms (see `leases`): here alone the two databases differ."""
 
     def __init__(self, picked: Select[Any]) -> None:
-        fields = [_C[name] for name in DueCallback.__dataclass_fields__]
+        names = DueCallback.__dataclass_fields__
+        fields = [_TRACEPARENT if name == "traceparent" else _C[name] for name in names]
         claiming = update(callbacks).values(_CLAIM_VALUES).returning(*fields)
         self._sqlite = claiming.where(_C.id.in_(picked))
         fenced = picked.with_for_update(skip_locked=True, of=callbacks).cte("picked")
@@ -192,7 +203,10 @@ _BURY_EXPIRED = (
 
 def finish_delivered(tx: Transaction, due: DueCallback, ending: Ending) -> bool:
     """False if the callback was cancelled, or taken over, while it was being sent."""
-    return _finish(tx, due, ending, _DELIVERED, why="delivered")
+    is_mine = _finish(tx, due, ending, _DELIVERED, why="delivered")
+    if is_mine:
+        timings.delivered(tx, due.id, due.submission_id)
+    return is_mine
 
 
 def finish_dead(tx: Transaction, due: DueCallback, ending: Ending, *, why: str) -> bool:

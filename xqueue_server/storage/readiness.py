@@ -16,12 +16,13 @@ from xqueue_server.storage.upsert import Upsert
 KEPT_S = 24 * 3600
 
 _C = readiness.c
-_FIELDS = ("queue", "name", "version", "host", "is_ready", "problem")
+_FIELDS = ("queue", "name", "version", "host", "is_ready", "problem", "image_created")
 _STORE = Upsert(
     readiness,
     {name: bindparam(name) for name in _FIELDS} | {"at": NOW},
     conflict=["queue", "name", "version", "host"],
-    change={"is_ready": bindparam("is_ready"), "problem": bindparam("problem"), "at": NOW},
+    change={name: bindparam(name) for name in ("is_ready", "problem", "image_created")}
+    | {"at": NOW},
 )
 _COLUMNS = [*(_C[name] for name in _FIELDS), _C.at]
 _OF_GRADER = (
@@ -44,6 +45,8 @@ class HostReport:
     host: str
     is_ready: bool
     problem: str | None
+    image_created: datetime | None = None
+    """When the base of the image that it runs in was made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +58,7 @@ class HostReadiness:
     is_ready: bool
     problem: str | None
     at: datetime
+    image_created: datetime | None
 
 
 def store(tx: Transaction, report: HostReport) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import Row, bindparam, insert, select
 
 from xqueue_server.storage.engine import NOW, Transaction
 from xqueue_server.storage.schema import results
@@ -40,8 +41,8 @@ _COLUMNS = [results.c[f] for f in Result.__dataclass_fields__]
 _OF_SUBMISSION = (
     select(*_COLUMNS).where(results.c.submission_id == bindparam("of")).order_by(results.c.id)
 )
-_LATEST_SENT = (
-    select(results.c.body)
+_COUNTING = (
+    select(*_COLUMNS)
     .where(
         results.c.submission_id == bindparam("of"),
         results.c.disposition.in_([Disposition.ACCEPTED, Disposition.AMENDED]),
@@ -49,6 +50,7 @@ _LATEST_SENT = (
     .order_by(results.c.id.desc())
     .limit(1)
 )
+_BY_ID = select(*_COLUMNS).where(results.c.id == bindparam("of"))
 _LATEST = (
     select(results.c.key_hash, results.c.body)
     .where(results.c.submission_id == bindparam("of"))
@@ -87,13 +89,28 @@ def is_latest(tx: Transaction, submission_id: int, body: str, *, key_hash: bytes
     return row is not None and (row.key_hash, row.body) == (key_hash, body)
 
 
+def counting(tx: Transaction, submission_id: int) -> Result | None:
+    """The accepted or amended result that has replaced all others here. The LMS has it or is about
+    to get it, unless it came of a regrade and the LMS had another one before."""
+    row = tx.one(_COUNTING, of=submission_id)
+    return _result(row) if row else None
+
+
 def latest_sent(tx: Transaction, submission_id: int) -> str | None:
-    """The body that the LMS has or is about to get."""
-    body: str | None = tx.scalar(_LATEST_SENT, of=submission_id)
-    return body
+    """The body of that one."""
+    found = counting(tx, submission_id)
+    return found.body if found else None
+
+
+def find(tx: Transaction, result_id: int) -> Result | None:
+    row = tx.one(_BY_ID, of=result_id)
+    return _result(row) if row else None
 
 
 def of_submission(tx: Transaction, submission_id: int) -> Sequence[Result]:
     """All of a submission's results, oldest first."""
-    rows = tx.all(_OF_SUBMISSION, of=submission_id)
-    return [Result(**{**row._mapping, "disposition": Disposition(row.disposition)}) for row in rows]
+    return [_result(row) for row in tx.all(_OF_SUBMISSION, of=submission_id)]
+
+
+def _result(row: Row[Any]) -> Result:
+    return Result(**{**row._mapping, "disposition": Disposition(row.disposition)})

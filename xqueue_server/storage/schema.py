@@ -15,6 +15,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     Dialect,
     ForeignKey,
     Identity,
@@ -160,16 +161,29 @@ submissions = Table(
 # Literals, not parameters: neither database uses a partial index for a predicate with parameters.
 _state = submissions.c.state
 _is_queued = _state == literal_column("'queued'")
-IS_READY = and_(
-    _is_queued, submissions.c.available_at.is_(None), submissions.c.is_blocked.is_(false())
-)
+
+
+def is_ready(columns: Any) -> ColumnElement[bool]:
+    """Of `submissions.c`, or of an alias of the table."""
+    return and_(
+        columns.state == literal_column("'queued'"),
+        columns.available_at.is_(None),
+        columns.is_blocked.is_(false()),
+    )
+
+
+def is_capped(columns: Any) -> ColumnElement[bool]:
+    """What of a learner counts to the queue's cap; of the table or an alias."""
+    return and_(
+        columns.is_capped.is_(true()),
+        columns.is_blocked.is_(false()),
+        columns.state.in_([literal_column("'queued'"), literal_column("'leased'")]),
+    )
+
+
+IS_READY = is_ready(submissions.c)
 IS_BLOCKED = submissions.c.is_blocked.is_(true())
-# What of a learner counts to the queue's cap.
-IS_CAPPED = and_(
-    submissions.c.is_capped.is_(true()),
-    submissions.c.is_blocked.is_(false()),
-    _state.in_([literal_column("'queued'"), literal_column("'leased'")]),
-)
+IS_CAPPED = is_capped(submissions.c)
 IS_OF_LEARNER = submissions.c.priority > literal_column(str(TRIAL_PRIORITY))
 IS_TRIAL = submissions.c.priority == literal_column(str(TRIAL_PRIORITY))
 IS_DELAYED = and_(_is_queued, submissions.c.available_at.is_not(None))

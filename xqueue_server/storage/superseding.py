@@ -52,7 +52,7 @@ def find_older(tx: Transaction, supersede_key: bytes, until: datetime) -> Sequen
 
 
 def supersede(tx: Transaction, submission_id: int, *, by: int, actor: str) -> bool:
-    """Retire a submission; False if it is finished by now."""
+    """Retire a submission, or end its regrade; False if it is finished by now."""
     submission = get_locked(tx, submission_id)
     if submission.state not in UNFINISHED:
         return False

@@ -12,6 +12,7 @@ from xqueue_server.instant import micros
 from xqueue_server.storage import results, submissions
 from xqueue_server.storage.engine import NOW, ONCE_NOW, Transaction
 from xqueue_server.storage.grader_schema import lease_graders, trials
+from xqueue_server.storage.operations_schema import stored_files
 from xqueue_server.storage.schema import IS_UNFINISHED, contents, events, leases
 from xqueue_server.storage.schema import results as results_table
 from xqueue_server.storage.schema import submissions as submissions_table
@@ -72,6 +73,7 @@ _REMOVALS = [
             (results_table, results_table.c.submission_id),
             (events, events.c.submission_id),
             (lease_graders, lease_graders.c.submission_id),
+            (stored_files, stored_files.c.submission_id),
             (submissions_table, submissions_table.c.id),
             (trials, _C.submission_id),
         )

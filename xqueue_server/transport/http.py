@@ -18,6 +18,7 @@ from urllib.parse import urlencode, urlsplit
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, Timeout
 from urllib3 import exceptions as urllib3_errors
 
+from xqueue_server import traceparent
 from xqueue_server.callback import DueCallback
 from xqueue_server.transport import Outcome, addresses
 from xqueue_server.transport.access import Access
@@ -89,7 +90,8 @@ class HttpTransport:
                 headers={
                     "Content-Type": "application/x-www-form-urlencoded",
                     "webhook-id": f"cb_{due.id}",  # the same over all tries, to tell them apart
-                },
+                }
+                | ({traceparent.HEADER: due.traceparent} if due.traceparent else {}),
             )
         )
 

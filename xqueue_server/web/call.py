@@ -61,6 +61,10 @@ class Call:
         values = self.request.args.getlist(name)
         return values[-1] if values else None
 
+    def parameters(self, name: str) -> list[str]:
+        """Every different value of a query parameter, in the order given."""
+        return list(dict.fromkeys(self.request.args.getlist(name)))
+
     def seconds(self, name: str) -> float | None:
         """A query parameter as seconds; None if it is missing or no sensible number."""
         return to_seconds(self.parameter(name))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+
 from flask import Flask, Response
 from werkzeug.wsgi import FileWrapper
 
-from xqueue_server.errors import NotFound
+from xqueue_server.errors import FilesUnavailable, NotFound
 from xqueue_server.files.addresses import PATH
 from xqueue_server.web.envelope import page
 from xqueue_server.web.services import Services
+
+log = logging.getLogger(__name__)
 
 HEADERS = {
     # A learner's file is never shown by a browser as a page of this host.
@@ -28,6 +32,9 @@ def add_downloads(app: Flask, services: Services) -> None:
             source = services.files.open(blob)
         except NotFound as error:
             return page(str(error), 404)
+        except FilesUnavailable as error:
+            log.error("file not served", extra={"action": "download", "why": error.strerror})
+            return page("The file can not be fetched now, try again later", 503)
         response = Response(
             FileWrapper(source, 64 * 1024), headers=HEADERS, direct_passthrough=True
         )

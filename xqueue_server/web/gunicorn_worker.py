@@ -14,6 +14,9 @@ from xqueue_server.web.services import SERVICES
 
 
 class Worker(ThreadWorker):
+    metrics_place: int
+    """Set before the fork (see `gunicorn_metrics`)."""
+
     def handle_exit(self, sig: Any, frame: Any) -> None:
         app = getattr(self, "wsgi", None)  # not there yet, if it is told to stop while it starts
         if isinstance(app, Flask):

@@ -1,6 +1,13 @@
-"""Whether this process lives, and whether it can work."""
+"""Whether this process lives, whether it can work, and what exactly is wrong if it can not.
+
+/healthz says only that the process answers, so that nobody restarts it for a database's sake.
+"""
 
 from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from flask import Flask, Response, jsonify
 
@@ -8,25 +15,79 @@ from xqueue_server.errors import StorageUnavailable
 from xqueue_server.storage import migration
 from xqueue_server.web.services import Services
 
+GOOD = "OK"
+AWAY = "the database can not be reached"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Something that the server needs."""
+
+    name: str
+    problem: Callable[[Services], str | None]
+    is_vital: bool = True
+    """Without it no submission can be taken; without the others all goes on, a little slower."""
+
+
+def _database(services: Services) -> str | None:
+    try:
+        migration.current(services.storage)
+    except StorageUnavailable:
+        return AWAY
+    return None
+
+
+def _migrations(services: Services) -> str | None:
+    try:
+        return migration.problem(services.storage)
+    except StorageUnavailable:
+        return AWAY
+
+
+def _files(services: Services) -> str | None:
+    directory = services.settings.data_dir
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            return None
+    except OSError as error:
+        return f"the data directory can not be written to: {error.strerror}"
+
+
+def _redis(services: Services) -> str | None:
+    if services.dispatcher.answers():
+        return None
+    return "Redis does not answer: workers are not told of new work, and find it by polling"
+
+
+PARTS = (
+    Part(name="database", problem=_database),
+    Part(name="migrations", problem=_migrations),
+    Part(name="files", problem=_files),
+    Part(name="redis", problem=_redis, is_vital=False),
+)
+
 
 def add_health(app: Flask, services: Services) -> None:
     def healthz() -> Response:
         return jsonify(status="ok")
 
     def readyz() -> Response:
-        problem = _problem(services)
+        problem = _migrations(services)
         response = jsonify(status="unavailable", why=problem) if problem else jsonify(status="ok")
         response.status_code = 503 if problem else 200
         return response
 
+    def heartbeat() -> Response:
+        """In the form of the LMS's own: part -> whether it is well, and what is wrong."""
+        problems = {part: part.problem(services) for part in PARTS}
+        response = jsonify(
+            {p.name: {"status": not why, "message": why or GOOD} for p, why in problems.items()}
+        )
+        is_alive = not any(why and part.is_vital for part, why in problems.items())
+        response.status_code = 200 if is_alive else 503
+        return response
+
     app.add_url_rule("/healthz", "healthz", healthz)
     app.add_url_rule("/readyz", "readyz", readyz)
-
-
-def _problem(services: Services) -> str | None:
-    try:
-        if not migration.is_current(services.storage):
-            return "the database is not migrated; run `xqueue-server db upgrade`"
-    except StorageUnavailable:
-        return "the database can not be reached"
-    return None
+    app.add_url_rule("/heartbeat", "heartbeat", heartbeat)

@@ -12,9 +12,12 @@ from urllib.parse import quote, quote_plus
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
+from xqueue_server import metrics
 from xqueue_server.account import Account
 from xqueue_server.errors import InvalidRequest, StorageUnavailable, WrongKey
 from xqueue_server.web import handing_out, wire
+from xqueue_server.web.admin.errors import http_error_page, internal_error_page
+from xqueue_server.web.admin.paths import HOME as ADMIN_PREFIX
 from xqueue_server.web.api.problem import PREFIX as API_PREFIX
 from xqueue_server.web.api.problem import internal_problem, problem_of_http
 from xqueue_server.web.call import SESSION_COOKIE, Call
@@ -29,7 +32,7 @@ PREFIX = "/xqueue/"
 ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 UNAVAILABLE = "The queue is temporarily unavailable. Please try again."
-EXTENSIONS = "wait, lease, renew, failure, grader, record"
+EXTENSIONS = "wait, lease, renew, failure, grader, record, queues"
 
 View = Callable[[Call], Response]
 
@@ -156,15 +159,19 @@ def _finish(response: Response) -> Response:
     if request.path.startswith(PREFIX):
         response.headers["XQueue-Extensions"] = EXTENSIONS
     response.headers["X-Request-ID"] = g.request_id
+    route = str(request.url_rule or "(unknown)")  # a file's own path is a credential
+    method = request.method if request.method in ALL_METHODS else "(other)"
+    seconds = time.perf_counter() - g.began
+    metrics.REQUESTS.labels(method, route, response.status_code).observe(seconds)
     log.info(
         "request",
         extra={
             "action": "request",
             "request_id": g.request_id,
             "method": request.method,
-            "path": str(request.url_rule or "(unknown)"),  # a file's own path is a credential
+            "path": route,
             "status": response.status_code,
-            "ms": round((time.perf_counter() - g.began) * 1000, 1),
+            "ms": round(seconds * 1000, 1),
             **g.notes,
         },
     )
@@ -177,12 +184,15 @@ def _http_error(error: HTTPException) -> Response:
         return _unexpected(error)
     if request.path.startswith(API_PREFIX):
         return problem_of_http(error)
+    if request.path.startswith(ADMIN_PREFIX):
+        return http_error_page(error)
     return page(f"{code} {error.name}", code)
 
 
 def _unexpected(error: Exception) -> Response:
     """A fault of ours. Clients of the wire take any status but 200 for a dead server; elsewhere a
     200 would say "ready", or pass for the learner's file."""
+    metrics.ERRORS.labels("web").inc()
     log.error(
         "unexpected error",
         exc_info=error,
@@ -190,5 +200,7 @@ def _unexpected(error: Exception) -> Response:
     )
     if request.path.startswith(API_PREFIX):
         return internal_problem()
+    if request.path.startswith(ADMIN_PREFIX):
+        return internal_error_page()
     message = f"Internal error; the server's log has it under request {g.request_id}"
     return failure(message) if request.endpoint in ON_THE_WIRE else page(message, 500)

@@ -6,13 +6,17 @@ from dataclasses import dataclass
 
 from xqueue_server.choosing import Choosing
 from xqueue_server.dispatch import Dispatcher
+from xqueue_server.failed_logins import FailedLogins
+from xqueue_server.files import Files
 from xqueue_server.files.addresses import FileAddresses
-from xqueue_server.files.local import LocalFiles
+from xqueue_server.identity_providers import IdentityProvider
 from xqueue_server.queue_length import QueueLengths
 from xqueue_server.sessions import Sessions
 from xqueue_server.settings import Settings
 from xqueue_server.signin import SignIn
+from xqueue_server.state_metrics import StateMetrics
 from xqueue_server.storage import Storage
+from xqueue_server.web.desires import Desires
 from xqueue_server.web.waiting import Waiting
 
 SERVICES = "xqueue"
@@ -24,10 +28,14 @@ class Services:
     settings: Settings
     storage: Storage
     sign_in: SignIn
+    failed_tokens: FailedLogins
+    desires: Desires
+    identity_provider: IdentityProvider | None
     sessions: Sessions
-    files: LocalFiles
+    files: Files
     addresses: FileAddresses
     lengths: QueueLengths
     waiting: Waiting
     choosing: Choosing
     dispatcher: Dispatcher
+    state_metrics: StateMetrics

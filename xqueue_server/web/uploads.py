@@ -11,14 +11,14 @@ import logging
 from werkzeug.datastructures import FileStorage
 
 from xqueue_server.errors import InvalidRequest, StorageUnavailable
-from xqueue_server.files.local import LocalFiles
+from xqueue_server.files import Files
 from xqueue_server.submission import FileReference
 
 log = logging.getLogger(__name__)
 
 
 def save_all(
-    store: LocalFiles, files: dict[str, FileStorage], *, limit_bytes: int
+    store: Files, files: dict[str, FileStorage], *, limit_bytes: int
 ) -> tuple[FileReference, ...]:
     """Keep every file, or none.
 

@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -69,20 +69,26 @@ class Waiting:
 
     def until_work(self, queue: str, deadline: float, *, line: Line = Line.LEARNERS) -> bool:
         """Block until the queue is seen with work; False at the deadline, or when told to stop."""
-        lane = Lane(queue=queue, line=line)
+        return self.until_any({Lane(queue=queue, line=line)}, deadline)
+
+    def until_any(self, lanes: Set[Lane], deadline: float) -> bool:
+        """The same for whichever of several lanes is first."""
         with self._changed:
             self._ensure_thread()
-            before = self._seen[lane]
-            self._waiters[lane] += 1
+            before = {lane: self._seen[lane] for lane in lanes}
+
+            def is_seen() -> bool:
+                return any(self._seen[lane] != count for lane, count in before.items())
+
+            self._waiters.update(lanes)
             self._changed.notify_all()
             try:
                 self._changed.wait_for(
-                    lambda: self._is_stopping or self._seen[lane] != before,
-                    deadline - self._monotonic(),
+                    lambda: self._is_stopping or is_seen(), deadline - self._monotonic()
                 )
-                return self._seen[lane] != before
+                return is_seen()
             finally:
-                self._waiters[lane] -= 1
+                self._waiters.subtract(lanes)
 
     def _ensure_thread(self) -> None:
         if self._thread is None:

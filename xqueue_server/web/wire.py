@@ -9,18 +9,22 @@ from __future__ import annotations
 import json
 import secrets
 from datetime import UTC, datetime, timedelta
+from time import monotonic, time_ns
 from typing import Any
 
 from flask import Response
 
-from xqueue_server import intake, leasing, recording
-from xqueue_server.errors import InvalidRequest, NotFound, NotSignedIn
+from xqueue_server import intake, leasing, measuring, metrics, recording, telemetry, traceparent
+from xqueue_server.errors import InvalidRequest, NotFound, NotSignedIn, StorageUnavailable
+from xqueue_server.keys import key_hash
+from xqueue_server.metrics import Phase, Submitted
 from xqueue_server.results import IncomingResult, receive
 from xqueue_server.sessions import SESSION_S
 from xqueue_server.storage import accounts, queues
 from xqueue_server.storage.results import Disposition
 from xqueue_server.web.call import SESSION_COOKIE, Call, to_seconds
 from xqueue_server.web.envelope import failure, success
+from xqueue_server.web.forms import Form
 from xqueue_server.web.uploads import save_all
 
 CSRF_COOKIE = "csrftoken"
@@ -76,16 +80,48 @@ def status(_call: Call) -> Response:
 def submit(call: Call) -> Response:
     if call.request.method != "POST":
         return failure("Queue requests should use HTTP POST")
+    began_s = monotonic()
+    try:
+        queue = _take(call)
+    except InvalidRequest:
+        _count(call, Submitted.REFUSED)
+        raise
+    except StorageUnavailable:
+        _count(call, Submitted.UNAVAILABLE)
+        raise
+    _count(call, Submitted.ACCEPTED)
+    metrics.observe_phase(queue, Phase.SUBMIT, monotonic() - began_s)
+    call.services.dispatcher.nudge(queue)
+    return success(str(_length_with_this_one(call, queue)))
+
+
+def _count(call: Call, result: Submitted) -> None:
+    """Without a queue, until it is known that the account may name it: others are any text."""
+    metrics.SUBMISSIONS.labels(call.notes.get("queue", ""), result).inc()
+
+
+def _take(call: Call) -> str:
+    """Check and store the submission; returns its queue's name."""
     form = call.form()
     if "xqueue_header" not in form.fields or "xqueue_body" not in form.fields:
-        return failure(intake.INVALID_FORMAT)
+        raise InvalidRequest(intake.INVALID_FORMAT)
     header = intake.read_header(form.fields["xqueue_header"])
     call.patience.with_database(lambda _: _check_may_submit(call, header.queue))
+    call.note(queue=header.queue)
     intake.check_callback_url(header.callback_url, call.services.settings.allows_origin)
+    came = traceparent.read(call.request.headers.get(traceparent.HEADER))
+    with telemetry.span("submit", came, queue=header.queue) as context:
+        call.note(trace_id=traceparent.trace_id(context))
+        submission_id = _store(call, form, header, context)
+    call.note(submission_id=submission_id)
+    return header.queue
+
+
+def _store(call: Call, form: Form, header: intake.SubmitHeader, context: str) -> int:
     files = save_all(
         call.services.files, form.files, limit_bytes=call.services.settings.max_file_bytes
     )
-    submission_id = call.patience.with_database(
+    return call.patience.with_database(
         lambda is_retry: intake.accept(
             call.services.storage,
             call.signed_in,
@@ -94,12 +130,10 @@ def submit(call: Call) -> Response:
             body=form.fields["xqueue_body"],
             files=files,
             request_id=call.request_id,
+            traceparent=context,
             is_retry=is_retry,
         )
     )
-    call.note(submission_id=submission_id, queue=header.queue)
-    call.services.dispatcher.nudge(header.queue)
-    return success(str(_length_with_this_one(call, header.queue)))
 
 
 def _check_may_submit(call: Call, queue: str) -> None:
@@ -138,6 +172,7 @@ def put_result(call: Call) -> Response:
     if "xqueue_body" not in fields:
         return failure(BAD_REPLY)
     submission_id, key = read_reply_header(fields)
+    began_ns = time_ns()
     record = recording.usable(fields.get("xqueue_record"))
     incoming = IncomingResult(
         submission_id=submission_id,
@@ -146,14 +181,34 @@ def put_result(call: Call) -> Response:
         request_id=call.request_id,
         record=record,
         forgeable=recording.is_forgeable(record),
+        times=recording.times_of(record),
     )
     disposition = call.patience.with_database(
         lambda _: receive(call.services.storage, call.signed_in, incoming)
     )
     if disposition is Disposition.ACCEPTED and incoming.record:
         recording.count_tests(call.services.storage, incoming)
+    if disposition is Disposition.ACCEPTED:
+        _measure(call, incoming, began_ns)
     call.note(submission_id=submission_id, result=disposition or "repeated")
     return success("")
+
+
+def _measure(call: Call, incoming: IncomingResult, began_ns: int) -> None:
+    graded = measuring.graded(call.services.storage, key_hash(incoming.key))
+    if graded is None:
+        return
+    call.note(queue=graded.queue, attempt=graded.attempt)
+    if graded.traceparent:
+        call.note(trace_id=traceparent.trace_id(graded.traceparent))
+    telemetry.record(
+        "result",
+        graded.traceparent,
+        began_ns=began_ns,
+        submission_id=graded.submission_id,
+        queue=graded.queue,
+        attempt=graded.attempt,
+    )
 
 
 def read_reply_header(fields: dict[str, str]) -> tuple[int, str]:

@@ -11,15 +11,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from sandbox.backend import BackendDescription, BackendHealth, SandboxBackend
 from sandbox.backends.docker.containers import RUNSC, ContainerSpec
 from sandbox.backends.docker.engine import EngineClient
 from sandbox.backends.docker.grader_images import GraderImages
+from sandbox.backends.docker.image_age import ImageAges
 from sandbox.backends.docker.image_walk import ImageWalk
 from sandbox.backends.docker.images import ImageLookup
 from sandbox.backends.docker.labels import LABEL, Ownership
+from sandbox.backends.docker.learner_uids import LearnerUids, maps_users
 from sandbox.backends.docker.legacy import Legacy
 from sandbox.backends.docker.minding import EngineWatch, Minder
 from sandbox.backends.docker.pool import COLD_MARGIN_S, WarmPool
@@ -64,19 +67,20 @@ class DockerBackend(SandboxBackend):
     ) -> None:
         self._settings = settings = settings or DockerSettings()
         self._library = dict(library or {})
-        self._engine = EngineClient(
-            find_engine(settings.docker_host), timeout_s=settings.api_timeout_s
-        )
+        self._address = find_engine(settings.docker_host)
+        self._engine = EngineClient(self._address, timeout_s=settings.api_timeout_s)
         self._ownership = Ownership()
         self._images = ImageLookup(self._engine)
+        self._ages = ImageAges(self._engine)
+        uids = LearnerUids(self._engine, choose_uid)
         self._starter = ContainerStarter(
-            self._engine, self._images, self._ownership, seccomp=seccomp, choose_uid=choose_uid
+            self._engine, self._images, self._ownership, seccomp=seccomp, uids=uids
         )
         self._grader_images = GraderImages(
             self._engine,
             self._images,
             ImagePuller(self._engine),
-            ImageWalk(self._engine, self._starter, self._ownership, choose_uid=choose_uid),
+            ImageWalk(self._engine, self._starter, self._ownership, uids=uids),
             registries=settings.registries,
         )
         self._remover = Remover(self._engine.remove_container, self._starter.removed)
@@ -91,7 +95,7 @@ class DockerBackend(SandboxBackend):
     def run(self, request: RunRequest) -> RunResult:
         return self._run(request, want=True)
 
-    def prepare(self, preparation: Preparation) -> None:
+    def prepare(self, preparation: Preparation) -> datetime | None:
         strategy = self._strategy(preparation.isolation, preparation.runtime)
         self._files(preparation)
         self._watch.require()
@@ -103,6 +107,8 @@ class DockerBackend(SandboxBackend):
         ):
             for spec in kinds:
                 self._make_kind_ready(spec, is_new=is_new)
+        created = [self._ages.base_created(spec.image) for spec in kinds]
+        return created[0] if created else None
 
     def _make_kind_ready(self, spec: ContainerSpec, *, is_new: bool) -> None:
         if not is_new:
@@ -132,7 +138,14 @@ class DockerBackend(SandboxBackend):
             version=version["Version"],
             unenforced=(*_missing_limits(info), *self._allowed_to_be_forged()),
             counters=self._pool.counters | self._slots.pool.counters,
+            hands_out_root=not maps_users(info) and not self._is_engine_beside_us(),
         )
+
+    def _is_engine_beside_us(self) -> bool:
+        try:
+            return self._address.is_beside_us(self._settings.api_timeout_s)
+        except OSError:
+            return False
 
     def reap(self) -> int:
         """Containers past their time, those of dead processes of this host, and those of ours

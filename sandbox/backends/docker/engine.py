@@ -62,6 +62,12 @@ class EngineClient:
     def inspect_image(self, image: str) -> dict[str, Any]:
         return self._object("looking at an image", "GET", f"/images/{quote(image)}/json")
 
+    def image_history(self, image: str) -> list[dict[str, Any]]:
+        """Its layers, newest first."""
+        path = f"/images/{quote(image)}/history"
+        found: list[dict[str, Any]] = json.loads(self._ask("looking at an image", "GET", path))
+        return found
+
     def pull_image(
         self, name: str, digest: str, credential: str, idle_s: float
     ) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from sandbox.backends.docker.containers import (
@@ -23,6 +23,7 @@ from sandbox.backends.docker.containers import (
 from sandbox.backends.docker.engine import EngineClient
 from sandbox.backends.docker.images import Image
 from sandbox.backends.docker.labels import Ownership
+from sandbox.backends.docker.learner_uids import LearnerUids
 from sandbox.backends.docker.starting import (
     ContainerStarter,
     ImageNotStartable,
@@ -32,7 +33,6 @@ from sandbox.errors import GraderNotUsable, SandboxUnavailable
 from sandbox.run import MIB
 from sandbox.seccomp import docker_profile
 from sandbox.supervisor.layout import GRADE_DIR
-from sandbox.uids import HIGH_RANGE, choose_at_random
 
 PRIVATE_LABEL = "org.xqueue.grader.private"
 """JSON list of absolute paths."""
@@ -69,12 +69,12 @@ class ImageWalk:
         starter: ContainerStarter,
         ownership: Ownership,
         *,
-        choose_uid: Callable[[range], int] = choose_at_random,
+        uids: LearnerUids,
     ) -> None:
         self._engine = engine
         self._starter = starter
         self._ownership = ownership
-        self._choose_uid = choose_uid
+        self._uids = uids
         self._refusals: dict[str, str] = {}
         """Image id -> why not; empty for one that is closed."""
         self._walking = threading.Lock()
@@ -126,8 +126,9 @@ class ImageWalk:
     def _config(
         self, image: Image, paths: list[str], runtime: str | None, expires_at: float
     ) -> dict[str, Any]:
-        uid = self._choose_uid(HIGH_RANGE)
-        learners = (str(HIGH_RANGE.start), str(HIGH_RANGE.stop - 1))
+        uid = self._uids.pick()
+        possible = self._uids.candidates
+        learners = (str(possible.start), str(possible.stop - 1))
         host = hardened_host_config(
             memory_bytes=MEMORY_BYTES,
             pids=GVISOR_PIDS if runtime == RUNSC else PIDS,

@@ -14,10 +14,10 @@ from sandbox.backends.docker.containers import ContainerSpec, Role, container_co
 from sandbox.backends.docker.engine import NOT_FOUND, EngineClient, EngineRefused
 from sandbox.backends.docker.images import Image, ImageLookup, ImageMissing
 from sandbox.backends.docker.labels import Ownership
+from sandbox.backends.docker.learner_uids import LearnerUids
 from sandbox.conversation import READY_S, SupervisorLost, await_ready
 from sandbox.errors import SandboxUnavailable
 from sandbox.seccomp import slot_profile
-from sandbox.uids import HIGH_RANGE
 
 NOT_STARTABLE = ("executable file not found", "exec format error", "no such file or directory")
 """What the engine says when an image, not the host, is at fault."""
@@ -53,13 +53,13 @@ class ContainerStarter:
         ownership: Ownership,
         *,
         seccomp: Callable[[], str],
-        choose_uid: Callable[[range], int],
+        uids: LearnerUids,
     ) -> None:
         self._engine = engine
         self._images = images
         self._ownership = ownership
         self._seccomp = seccomp
-        self._choose_uid = choose_uid
+        self._uids = uids
         self._lock = threading.Lock()
         self._known: set[str] = set()
         self._trouble: str | None = None
@@ -84,7 +84,7 @@ class ContainerStarter:
         expires_at = time.time() + lifetime_s
         config = container_config(
             spec,
-            learner_uid=self._choose_uid(HIGH_RANGE),
+            learner_uid=self._uids.pick(),
             seccomp=slot_profile() if spec.role is Role.SLOT else self._seccomp(),
             labels=self._ownership.labels(expires_at),
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from pathlib import Path
 from sandbox.errors import SandboxUnavailable
 
 DEFAULT_SOCKET = "/var/run/docker.sock"
+PEER = struct.Struct("3i")
+"""Process, user and group; the process is 0 where it is in another process namespace."""
 PLAIN_PORT = 2375
 TLS_PORT = 2376
 
@@ -41,6 +44,16 @@ class EngineAddress:
             connection.close()
             raise
         return connection
+
+    def is_beside_us(self, timeout_s: float) -> bool:
+        """Whether the engine's process is one that this process can see, and not in a host around
+        this container or elsewhere: by what the kernel says of the other end. Raises OSError."""
+        if self.socket_path is None:
+            return False
+        with self.connect(timeout_s) as connection:
+            peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size)
+        process_id, _, _ = PEER.unpack(peer)
+        return bool(process_id)
 
     def _connect_over_tcp(self, timeout_s: float) -> socket.socket:
         connection = socket.create_connection((self.host, self.port), timeout_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Response
@@ -32,6 +33,7 @@ MAX_READINESS_BYTES = 256 * 1024
 MAX_ITEMS = 500
 MAX_HOST_CHARS = 128
 MAX_PROBLEM_CHARS = 500
+EARLIEST_YEAR = 1980
 
 
 def list_assignments(call: ApiCall) -> Response:
@@ -117,6 +119,23 @@ def _report(host: str, index: int, item: Any) -> HostReport:
         host=host,
         is_ready=is_ready,
         problem=_one_line(problem) if problem else None,
+        image_created=_image_created(where, item.get("image_created")),
+    )
+
+
+def _image_created(where: str, value: Any) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        created = datetime.fromisoformat(value)
+        if created.tzinfo is not None and created.year >= EARLIEST_YEAR:
+            return created.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ApiError(
+        422,
+        "invalid",
+        f"{where}.image_created must be null or ISO 8601 with an offset: 2026-11-20T18:00:00Z",
     )
 
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from flask import Request, g
 
-from xqueue_server.account import Account, Role
+from xqueue_server.access import SEE, scope_of
+from xqueue_server.account import ALL_QUEUES, Account, Role
 from xqueue_server.api_token import TOKEN, token_hash
 from xqueue_server.client_address import client_address
 from xqueue_server.errors import NotSignedIn
+from xqueue_server.scope import Scope
 from xqueue_server.storage import Transaction, queues, tokens
 from xqueue_server.web.api.problem import ApiError
 from xqueue_server.web.call import SESSION_COOKIE
@@ -18,7 +20,7 @@ from xqueue_server.web.services import Services
 
 ANY_ROLE = frozenset(Role)
 AUTHOR = frozenset({Role.AUTHOR})
-READER = frozenset({Role.AUTHOR, Role.OPERATOR})
+READER = AUTHOR | SEE
 WORKER = frozenset({Role.GRADER})
 
 
@@ -49,6 +51,25 @@ class ApiCaller:
             raise ApiError(403, "forbidden", f"This needs the role {needed} on the queue {queue!r}")
         return queue
 
+    def require_everywhere(self, roles: frozenset[Role]) -> None:
+        """One of the roles on all queues. Raises: ApiError 403."""
+        if not self.account.may(roles, ALL_QUEUES):
+            needed = " or ".join(sorted(roles))
+            raise ApiError(403, "forbidden", f"This needs the role {needed} on all queues")
+
+    def require_password(self) -> None:
+        """For what would let a token outlive itself. Raises: ApiError 403."""
+        if self.token_id is not None:
+            raise ApiError(
+                403, "forbidden", "A token can not do this; sign in as the account itself"
+            )
+
+    def scope(self, tx: Transaction, roles: frozenset[Role]) -> Scope:
+        """Where the caller has one of the roles. Grants on courses do not count for tokens, whose
+        scopes name queues."""
+        scope = scope_of(tx, self.account, roles)
+        return scope if self.token_id is None else Scope(queues=scope.queues)
+
     def queues_with(self, tx: Transaction, roles: frozenset[Role]) -> list[str]:
         """Existing queues on which one of the roles is granted, by name."""
         return [q.name for q in queues.all_queues(tx) if self.account.may(roles, q.name)]
@@ -62,13 +83,15 @@ class ApiCaller:
         return [self.require(tx, roles, name) for name in sorted(set(named))]
 
 
-def caller_of(request: Request, services: Services) -> ApiCaller:
-    """Raises: ApiError 401; StorageUnavailable."""
+def caller_of(request: Request, services: Services, *, by_session: bool) -> ApiCaller:
+    """Raises: ApiError 401, 429; StorageUnavailable."""
     scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
-        caller = _by_token(credentials.strip(), services)
+        caller = _by_token(credentials.strip(), request, services)
     elif request.authorization and request.authorization.type == "basic":
         caller = _by_password(request, services)
+    elif not by_session:
+        caller = None
     else:
         # A cookie is enough: it is SameSite=Lax, and every change needs a JSON content type or a
         # PUT, which other sites' pages can not send here.
@@ -79,9 +102,21 @@ def caller_of(request: Request, services: Services) -> ApiCaller:
     return caller
 
 
-def _by_token(token: str, services: Services) -> ApiCaller | None:
-    if not TOKEN.fullmatch(token):
-        return None
+def _by_token(token: str, request: Request, services: Services) -> ApiCaller | None:
+    caller = _holder_of(token, services) if TOKEN.fullmatch(token) else None
+    if caller is None:
+        # A good one is let in from the same address all the same.
+        address = _address(request, services)
+        wait_s = services.failed_tokens.wait_s("", address)
+        if wait_s:
+            raise ApiError(
+                429, "too-many", "Too many wrong tokens from this address", retry_after_s=wait_s
+            )
+        services.failed_tokens.record("", address)
+    return caller
+
+
+def _holder_of(token: str, services: Services) -> ApiCaller | None:
     with services.storage.read() as tx:
         holder = tokens.holder(tx, token_hash(token))
         is_to_note = holder and tokens.use_is_to_be_noted(tx, holder.token_id)
@@ -99,16 +134,20 @@ def _by_password(request: Request, services: Services) -> ApiCaller | None:
     assert given is not None
     if not isinstance(given.username, str) or not isinstance(given.password, str):
         return None
-    address = client_address(
-        request.remote_addr,
-        request.headers.get("X-Forwarded-For"),
-        services.settings.trusted_proxies,
-    )
+    address = _address(request, services)
     try:
         account = services.sign_in.verify(given.username, given.password, address)
     except NotSignedIn as error:
         raise ApiError(401, "not-signed-in", str(error)) from None
     return ApiCaller(account=account, token_id=None)
+
+
+def _address(request: Request, services: Services) -> str:
+    return client_address(
+        request.remote_addr,
+        request.headers.get("X-Forwarded-For"),
+        services.settings.trusted_proxies,
+    )
 
 
 def _by_session(request: Request, services: Services) -> ApiCaller | None:

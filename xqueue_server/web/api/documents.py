@@ -12,7 +12,7 @@ from xqueue_server.storage.graders import ActiveVersion
 from xqueue_server.storage.policies import Policy
 from xqueue_server.storage.readiness import HostReadiness
 from xqueue_server.trial import Trial
-from xqueue_server.web.api.answer import instant
+from xqueue_server.web.api.answer import instant, instant_or_none
 
 READY_WITHIN_S = 600.0
 
@@ -71,6 +71,9 @@ def grader_document(
         "lms_points": manifest.lms_points,
         "hosts_ready": sum(h.is_ready for h in of_active),
         "hosts_not_ready": sum(not h.is_ready for h in of_active),
+        "image_created": instant_or_none(
+            min((h.image_created for h in of_active if h.image_created), default=None)
+        ),
     }
 
 
@@ -81,6 +84,7 @@ def readiness_document(host: HostReadiness) -> dict[str, Any]:
         "ready": host.is_ready,
         "problem": host.problem,
         "at": instant(host.at),
+        "image_created": instant_or_none(host.image_created),
     }
 
 

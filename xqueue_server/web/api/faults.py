@@ -6,6 +6,8 @@ from typing import Any
 
 from flask import Response
 
+from xqueue_server import bulk
+from xqueue_server.access import REPAIR
 from xqueue_server.errors import NotFound
 from xqueue_server.fault import Fault, FaultKind
 from xqueue_server.grader import NAME
@@ -13,9 +15,10 @@ from xqueue_server.storage import faults, forgeable
 from xqueue_server.web.api.answer import answer, instant
 from xqueue_server.web.api.call import HIGHEST_ID, ApiCall
 from xqueue_server.web.api.caller import READER
+from xqueue_server.web.api.operating.bulk import MOST_CONFIRMED, done_document, time_is_over
+from xqueue_server.web.api.paging import page_of
 from xqueue_server.web.api.problem import ApiError
-
-MOST_LISTED = 500
+from xqueue_server.web.api.reading import SMALL_BYTES, Fields
 
 
 def list_faults(call: ApiCall) -> Response:
@@ -24,17 +27,17 @@ def list_faults(call: ApiCall) -> Response:
         raise ApiError(422, "invalid", "grader must be a grader's name")
     if kind is not None and kind not in set(FaultKind):
         raise ApiError(422, "invalid", f"kind must be one of {', '.join(FaultKind)}")
-    limit = call.whole_number("limit", 50, most=MOST_LISTED)
+    asked = page_of(call)
     with call.services.storage.read() as tx:
         found = faults.latest(
             tx,
             queues=call.caller.chosen_queues(tx, READER, call.parameters("queue")),
             grader=grader,
             kind=None if kind is None else FaultKind(kind),
-            limit=limit or MOST_LISTED,
-            before=call.whole_number("before", None, most=HIGHEST_ID),
+            limit=asked.with_next,
+            before=asked.before or call.whole_number("before", None, most=HIGHEST_ID),
         )
-    return answer({"faults": [_document(fault) for fault in found]})
+    return answer(asked.answer("faults", found, _document, lambda fault: fault.id))
 
 
 def show_fault(call: ApiCall, fault_id: int) -> Response:
@@ -54,6 +57,31 @@ def show_fault(call: ApiCall, fault_id: int) -> Response:
         for s in held
     ]
     return answer(_document(fault) | {"detail": fault.detail, "submissions": submissions})
+
+
+def release_fault(call: ApiCall, fault_id: int) -> Response:
+    """Put all that it holds back to the queue, to be graded by the version in use now."""
+    fields = Fields(call.document(SMALL_BYTES), ("confirmed_count", "anyway"))
+    confirmed = fields.whole("confirmed_count", 0, MOST_CONFIRMED)
+    anyway = fields.yes_no("anyway", False)
+    fields.check()
+    storage, caller = call.services.storage, call.caller
+    with storage.read() as tx:
+        fault = faults.find(tx, fault_id) if fault_id <= HIGHEST_ID else None
+        if fault is None or not caller.account.may(READER, fault.queue):
+            raise NotFound("No such fault")
+        caller.require(tx, REPAIR, fault.queue)
+    done = bulk.release_fault(
+        storage,
+        fault_id,
+        confirmed=confirmed,
+        actor=caller.actor,
+        anyway=anyway,
+        is_over=time_is_over(),
+    )
+    for queue in done.queues:
+        call.services.dispatcher.nudge(queue)
+    return answer(done_document(done))
 
 
 def _document(fault: Fault) -> dict[str, Any]:

@@ -52,11 +52,11 @@ def upgrade() -> None:
         sa.Column("service_sq_s2", sa.Float(), nullable=False),
         sa.Column("wait_us", sa.BigInteger(), nullable=False),
         sa.Column("longest_wait_us", sa.BigInteger(), nullable=False),
-        sa.Column("queued", sa.Integer(), nullable=False),
-        sa.Column("leased", sa.Integer(), nullable=False),
-        sa.Column("oldest_us", sa.BigInteger(), nullable=False),
-        sa.Column("workers", sa.Integer(), nullable=False),
-        sa.Column("desired", sa.Integer(), nullable=False),
+        sa.Column("queued", sa.Integer(), nullable=True),
+        sa.Column("leased", sa.Integer(), nullable=True),
+        sa.Column("oldest_us", sa.BigInteger(), nullable=True),
+        sa.Column("workers", sa.Integer(), nullable=True),
+        sa.Column("desired", sa.Integer(), nullable=True),
         sa.PrimaryKeyConstraint("queue", "minute", name="pk_load_minutes"),
     )
     op.create_table(
@@ -86,7 +86,9 @@ def upgrade() -> None:
         sa.Column("old_score", sa.Float(), nullable=True),
         sa.Column("new_score", sa.Float(), nullable=True),
         sa.Column("lms_had_it", sa.Boolean(), nullable=True),
+        sa.Column("started_at", INSTANT, nullable=False),
         sa.Column("finished_at", INSTANT, nullable=True),
+        sa.Column("detail", sa.LargeBinary(), nullable=True),
         sa.CheckConstraint(
             "state IN ('waiting', 'same', 'changed', 'failed', 'cancelled')",
             name="ck_regrades_state",
@@ -197,6 +199,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("issuer", "subject", name="pk_identities"),
     )
     op.create_index("ix_identities_account_id", "identities", ["account_id"], unique=False)
+    op.create_table(
+        "admin_sessions",
+        sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("account_id", ROW_ID, nullable=False),
+        sa.Column("credential_version", sa.Integer(), nullable=False),
+        sa.Column("created_at", INSTANT, nullable=False),
+        sa.Column("expires_at", INSTANT, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["account_id"],
+            ["accounts.id"],
+            name="fk_admin_sessions_account_id_accounts",
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("hash", name="pk_admin_sessions"),
+    )
+    op.create_index("ix_admin_sessions_account_id", "admin_sessions", ["account_id"], unique=False)
+    op.create_index("ix_admin_sessions_expires_at", "admin_sessions", ["expires_at"], unique=False)
     op.add_column(
         "contents", sa.Column("course", sa.String(length=255), server_default="", nullable=False)
     )
@@ -213,6 +232,7 @@ def upgrade() -> None:
     op.add_column(
         "queues", sa.Column("priority", sa.SmallInteger(), server_default="0", nullable=False)
     )
+    op.add_column("readiness", sa.Column("image_created", INSTANT, nullable=True))
     op.add_column("queues", sa.Column("learner_cap", sa.Integer(), nullable=True))
     op.add_column("queues", sa.Column("paused_at", INSTANT, nullable=True))
     op.add_column("queues", sa.Column("paused_by", sa.String(length=160), nullable=True))
@@ -292,6 +312,7 @@ def downgrade() -> None:
     op.drop_column("queues", "paused_by")
     op.drop_column("queues", "paused_at")
     op.drop_column("queues", "learner_cap")
+    op.drop_column("readiness", "image_created")
     op.drop_column("queues", "priority")
     op.drop_index("ix_contents_problem", table_name="contents")
     op.drop_index("ix_contents_learner", table_name="contents")
@@ -300,6 +321,9 @@ def downgrade() -> None:
     op.drop_column("contents", "problem")
     op.drop_column("contents", "learner")
     op.drop_column("contents", "course")
+    op.drop_index("ix_admin_sessions_expires_at", table_name="admin_sessions")
+    op.drop_index("ix_admin_sessions_account_id", table_name="admin_sessions")
+    op.drop_table("admin_sessions")
     op.drop_index("ix_identities_account_id", table_name="identities")
     op.drop_table("identities")
     op.drop_table("course_grants")
