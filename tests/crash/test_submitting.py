@@ -26,7 +26,7 @@ SUBMIT = "xqueue_server.web.wire.submit"
 ACCEPT = "xqueue_server.intake.accept"
 FILES = (UploadedFile(name="main.py", content=b"print(1)\n" * 1000),)
 
-INSERT = "xqueue_server.storage.submissions.insert_new"
+INSERT = "xqueue_server.storage.submissions.store"
 STORING, STORED = around_change(ACCEPT, "a submission", statement_of=INSERT)
 
 NOT_TAKEN = (
