@@ -22,6 +22,7 @@ LEARNER = "101"
 
 _HELP = """\
 Queue server   {queue}/xqueue/       queue "{name}"
+Admin pages    {queue}/admin/        admin / {admin_password}
 Stand-in LMS   {lms}/
 Accounts       lms / {lms_password}     (submits)
                grader / {grader_password}  (grades)
@@ -105,6 +106,7 @@ def _instructions(lms: StandInLms, stack: DemoStack) -> str:
         name=QUEUE,
         lms_password=stack.lms_account.password,
         grader_password=stack.grader_account.password,
+        admin_password=stack.admin_account.password,
         data_dir=stack.data_dir.relative_to(ROOT),
         callback=lms.callback_url(place_of(LEARNER, PROBLEMS[0])),
     )

@@ -49,6 +49,7 @@ class DemoStack:
         self.url = f"http://127.0.0.1:{free_port(port)}"
         self.lms_account = Account(name="lms", password=secrets.token_urlsafe(12))
         self.grader_account = Account(name="grader", password=secrets.token_urlsafe(12))
+        self.admin_account = Account(name="admin", password=secrets.token_urlsafe(12))
         self._on_failure = on_failure
         self._processes: list[LongRunning] = []
 
@@ -97,18 +98,18 @@ class DemoStack:
     def _prepare_database(self) -> None:
         self._server_command("db", "upgrade")
         self._server_command("queue", "add", QUEUE)
-        self._add_account(self.lms_account, "lms")
-        self._add_account(self.grader_account, "grader")
+        self._add_account(self.lms_account, "lms", "--queue", QUEUE)
+        self._add_account(self.grader_account, "grader", "--queue", QUEUE)
+        self._add_account(self.admin_account, "admin", "--all-queues")
 
-    def _add_account(self, account: Account, role: str) -> None:
+    def _add_account(self, account: Account, role: str, *queues: str) -> None:
         self._server_command(
             "account",
             "add",
             account.name,
             "--role",
             role,
-            "--queue",
-            QUEUE,
+            *queues,
             "--password-stdin",
             stdin=account.password,
         )
