@@ -84,7 +84,8 @@ CASES = (
         name="upload-address-that-redirects",
         group=Group.INPUTS,
         attack="an upload's address that redirects to the metadata service",
-        outcome="the worker fetches from the server's own address only",
+        outcome="the worker follows no redirect to another host, and the server hands it its own "
+        "addresses only",
         plan=Elsewhere(
             decided_by="the worker's fetching of uploads",
             tests="tests/worker/test_worker_submitted_files.py",
