@@ -165,6 +165,7 @@ class ControlClient:
                     f"no grader-worker run answers at {self._path} ({error}); start one, or give"
                     " its --control"
                 ) from error
-        if answer is None or not isinstance(answer.get("ok"), dict):
+        done = (answer or {}).get("ok")
+        if not isinstance(done, dict):
             raise ControlUnavailable(str((answer or {}).get("error", "no answer")))
-        return answer["ok"]  # type: ignore[no-any-return]
+        return done

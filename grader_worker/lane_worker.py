@@ -130,9 +130,9 @@ class LaneWorker(Worker):
             while True:
                 self.heartbeat()
                 if self.should_run_maintenance_tasks:
-                    self.run_maintenance_tasks()  # type: ignore[no-untyped-call]
+                    self.run_maintenance_tasks()  # type: ignore[no-untyped-call]  # as RQ has it
                 with suppress(DequeueTimeout):
-                    job, queue = self.queue_class.dequeue_any(  # type: ignore[misc]
+                    job, queue = self.queue_class.dequeue_any(  # type: ignore[misc]  # may be None
                         self._ordered_queues,
                         timeout,
                         connection=self.connection,
@@ -172,10 +172,10 @@ class LaneWorker(Worker):
     def teardown(self) -> None:
         """Saying goodbye to a Redis that is gone is not worth an error."""
         with suppress(RedisError):
-            super().teardown()  # type: ignore[no-untyped-call]
+            super().teardown()  # type: ignore[no-untyped-call]  # as RQ has it
 
     def _install_signal_handlers(self) -> None:
-        super()._install_signal_handlers()  # type: ignore[no-untyped-call]
+        super()._install_signal_handlers()  # type: ignore[no-untyped-call]  # as RQ has it
         # One that came before was only noted.
         self._stop_requested = self._stop.is_set()
 

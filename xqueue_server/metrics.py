@@ -24,7 +24,7 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 
 # A series beside each, which several processes could not have anyway.
-disable_created_metrics()  # type: ignore[no-untyped-call]
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no type for it
 REGISTRY = CollectorRegistry()
 QUICK_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 """Bounds for requests; a grader may wait 20 s in one."""
@@ -154,7 +154,7 @@ def share(directory: Path, place: Callable[[], int]) -> None:
     a process that ends, in whatever way, takes nothing away.
     """
     os.environ[_DIRECTORY] = str(directory)
-    values.ValueClass = values.MultiProcessValue(place)  # type: ignore[no-untyped-call]
+    values.ValueClass = values.MultiProcessValue(place)  # type: ignore[no-untyped-call]  # likewise
 
 
 def exposition() -> bytes:
@@ -162,5 +162,5 @@ def exposition() -> bytes:
     if _DIRECTORY not in os.environ:
         return generate_latest(REGISTRY)
     registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # likewise
     return generate_latest(registry)

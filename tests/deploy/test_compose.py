@@ -135,9 +135,9 @@ def publish(machine, tmp_path):
     )
     tmp_path.chmod(0o755)
     machine.in_reach_of_nginx(
-        *("--volume", f"{tmp_path}:/work:ro", "--tmpfs", "/var/lib/xqueue:uid=10100"),
-        *("xqueue/worker:local", "graders", "publish", "/work/square", "--queue", "cs101"),
-        *("--server", f"https://{HOST}:8443", "--token-file", "/work/token"),
+        *("--volume", f"{tmp_path}:/author:ro", "--tmpfs", "/var/lib/xqueue:uid=10100"),
+        *("xqueue/worker:local", "graders", "publish", "/author/square", "--queue", "cs101"),
+        *("--server", f"https://{HOST}:8443", "--token-file", "/author/token"),
     )
 
 
