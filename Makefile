@@ -4,6 +4,8 @@
 VENV_PYTHON := .venv/bin/python
 SETUP_DONE := .venv/.setup-done
 SUPERVISOR := sandbox/supervisor/bin/xq
+# Tests wait much for containers, processes and disks. tests/conftest.py says which must stay together.
+AT_ONCE := --numprocesses 2
 
 .PHONY: help setup demo run test check bench services lock
 .DEFAULT_GOAL := help
@@ -29,7 +31,7 @@ run: setup ## Run the whole product with a stand-in LMS until Ctrl-C
 
 test: setup ## Run all tests (ARGS="..." for pytest); a missing service skips its tests, except under CI=true
 	@scripts/services.sh --start-only
-	$(VENV_PYTHON) -m pytest $(ARGS)
+	$(VENV_PYTHON) -m pytest $(AT_ONCE) $(ARGS)
 
 check: setup ## Check style, types and who imports whom
 	$(VENV_PYTHON) -m ruff check .

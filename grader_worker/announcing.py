@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from urllib.parse import quote
@@ -17,9 +18,10 @@ from grader_worker.backoff import Backoff
 from grader_worker.control import ControlClient
 from grader_worker.errors import ControlUnavailable, RequestRefused, ServerUnreachable, XQueueError
 from grader_worker.event_log import log_crash, log_event, log_warning
+from grader_worker.pool import MOST_WORKERS
 from grader_worker.sandbox_gate import Sleep
 from grader_worker.sandboxd.client import SandboxdClient
-from grader_worker.xqueue_client import XQueueClient
+from grader_worker.xqueue_client import ApiAnswer, XQueueClient
 from sandbox.errors import SandboxError
 
 LOOK_EVERY_S = 1.0
@@ -27,10 +29,13 @@ BEAT_S = 10.0
 LONGEST_BEAT_S = 300.0
 PROBE_EVERY_S = 3600.0
 TROUBLE_CAP_S = 60.0
+LEFT_OUT_S = 300.0
+"""How long workers are not mentioned whose queue the server does not know, or not for us."""
 MAX_SHORT_CHARS = 64
 ANSWER_WITHIN_S = 10.0
 MAX_ANSWER_BYTES = 1024 * 1024
 _NOT_THERE = frozenset({404, 405})
+_REFUSED_QUEUE = re.compile(r"workers\[([0-9]{1,4})\]\.queue")
 _AT_WORK = frozenset({"idle", "grading"})
 """Between those two a worker changes all the time: that is told with the next beat."""
 
@@ -62,6 +67,8 @@ class Announcer:
         self._is_listening = False
         """The server took the last announcement."""
         self._told: object = None
+        self._left_out: dict[str, float] = {}
+        """Queue -> until when."""
 
     def announce_until_stopped(self) -> None:
         self._round()
@@ -88,25 +95,47 @@ class Announcer:
         if not self._is_listening and not self._has_extensions():
             self._be_silent()
             return
-        body = json.dumps(self._document(status)).encode()
+        document = self._document(status)
         try:
-            answer = self._client.api(
-                "PUT",
-                self._path,
-                body=body,
-                timeout_s=ANSWER_WITHIN_S,
-                max_bytes=MAX_ANSWER_BYTES,
-            )
+            answer = self._put(document)
         except RequestRefused as error:
-            if error.status not in _NOT_THERE:
+            if error.status in _NOT_THERE:
+                self._be_silent()
+                return
+            if not self._leave_out(document["workers"], error):
                 raise
-            self._be_silent()
-            return
+            answer = self._put(self._document(status))
         if not self._is_listening:
             log_event("announced", server=self._server)
         self._is_listening = True
         self._trouble.reset()
-        self._heed(answer.body)
+        self._heed(answer.body, status)
+
+    def _put(self, document: Mapping[str, Any]) -> ApiAnswer:
+        return self._client.api(
+            "PUT",
+            self._path,
+            body=json.dumps(document).encode(),
+            timeout_s=ANSWER_WITHIN_S,
+            max_bytes=MAX_ANSWER_BYTES,
+        )
+
+    def _leave_out(self, workers: Sequence[Mapping[str, Any]], error: RequestRefused) -> bool:
+        """A queue that was removed, or whose grant was, must not hide the others' workers. Whether
+        there are such queues."""
+        found = [_REFUSED_QUEUE.fullmatch(place) for place in error.places]
+        places = [int(each[1]) for each in found if each]
+        queues = {workers[at]["queue"] for at in places if at < len(workers)}
+        self._left_out |= dict.fromkeys(queues, self._clock() + LEFT_OUT_S)
+        if queues:
+            log_warning(
+                "queues-not-announced",
+                server=self._server,
+                queues=sorted(queues),
+                error=str(error),
+                again_in_s=LEFT_OUT_S,
+            )
+        return bool(queues)
 
     def _has_extensions(self) -> bool:
         self._client.login()
@@ -117,10 +146,16 @@ class Announcer:
         self._is_listening = False
         self._next_at = self._clock() + PROBE_EVERY_S
 
-    def _heed(self, body: bytes) -> None:
+    def _heed(self, body: bytes, status: Status) -> None:
         answer = _read_answer(body)
         self._next_at = self._clock() + min(LONGEST_BEAT_S, max(LOOK_EVERY_S, answer["beat_s"]))
-        self._control.heed(self._server, wishes=answer["wishes"], needs=answer["needs"])
+        # A server may have thousands of queues.
+        ours = {name for pool in status["pools"] for name in (pool["name"], *pool["queues"])}
+        wishes, said_at, needs = (
+            {name: value for name, value in answer[key].items() if name in ours}
+            for key in ("wishes", "said_at", "needs")
+        )
+        self._control.heed(self._server, wishes=wishes, said_at=said_at, needs=needs)
 
     def _document(self, status: Status) -> dict[str, Any]:
         pools = [pool for pool in status["pools"] if pool["server"] == self._server]
@@ -139,6 +174,7 @@ class Announcer:
                     for key in ("name", "pid", "queue", "state", "submission_id", "since_s")
                 }
                 for worker in _workers_for(status, self._server)
+                if self._clock() >= self._left_out.get(worker["queue"], 0.0)
             ],
         }
 
@@ -202,7 +238,7 @@ def _bounds(pools: list[Mapping[str, Any]]) -> dict[str, int] | None:
     bounds = [pool["autoscale"] for pool in pools if pool["autoscale"]]
     if not bounds:
         return None
-    return {key: sum(each[key] for each in bounds) for key in ("min", "max")}
+    return {key: min(MOST_WORKERS, sum(each[key] for each in bounds)) for key in ("min", "max")}
 
 
 def _read_answer(body: bytes) -> dict[str, Any]:
@@ -212,6 +248,10 @@ def _read_answer(body: bytes) -> dict[str, Any]:
         return {
             "beat_s": float(answer.get("beat_s", BEAT_S)),
             "wishes": {str(each["queue"]): int(each["count"]) for each in answer["wishes"]},
+            "said_at": {
+                str(each["queue"]): str(each.get("at", ""))[:MAX_SHORT_CHARS]
+                for each in answer["wishes"]
+            },
             "needs": {str(each["queue"]): _share(each) for each in answer["desired"]},
         }
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as why:

@@ -149,9 +149,18 @@ class ControlClient:
         """None: as the settings say. Answers with the status."""
         return self._ask({"ask": "scale", "counts": dict(counts)})
 
-    def heed(self, server: str, *, wishes: Mapping[str, int], needs: Mapping[str, int]) -> None:
-        """Pass on what a server answered: an operator's wishes, and the need of its queues."""
-        self._ask({"ask": "heed", "server": server, "wishes": dict(wishes), "needs": dict(needs)})
+    def heed(
+        self,
+        server: str,
+        *,
+        wishes: Mapping[str, int],
+        said_at: Mapping[str, str],
+        needs: Mapping[str, int],
+    ) -> None:
+        """Pass on what a server answered by queue: an operator's wishes and when each was said,
+        and what is needed."""
+        answered = {"wishes": dict(wishes), "said_at": dict(said_at), "needs": dict(needs)}
+        self._ask({"ask": "heed", "server": server, **answered})
 
     def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
         with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as connection:

@@ -57,6 +57,7 @@ class Crew:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         refuse_same_names(pools)
+        refuse_too_many(pools)
         self._supervisor = supervisor
         self._read_settings = read_settings
         self._clock = clock
@@ -161,13 +162,18 @@ class Crew:
     def _heed(self, question: Mapping[str, Any]) -> None:
         """What a server answered to an announcement, by its queues."""
         wishes, needs = _counts(question.get("wishes")), _counts(question.get("needs"))
+        said_at = question.get("said_at")
+        said_at = said_at if isinstance(said_at, dict) else {}
         for pool in self._pools:
             if pool.account.url != question.get("server"):
                 continue
             wanted = self._wanted[pool.name]
             before = wanted.count
-            of_pool = [wishes[name] for name in _names_of(pool) if name in wishes]
-            wanted.wish(max(of_pool) if of_pool else None)
+            of_pool = [name for name in _names_of(pool) if name in wishes]
+            wanted.wish(
+                max((wishes[name] for name in of_pool), default=None),
+                said_at=max((str(said_at.get(name, "")) for name in of_pool), default=""),
+            )
             if any(name in needs for name in pool.queue_names):
                 wanted.need(sum(needs.get(name, 0) for name in pool.queue_names))
             if wanted.count != before:
@@ -178,6 +184,7 @@ class Crew:
         try:
             pools, duties = self._read_settings()
             refuse_same_names(pools)
+            refuse_too_many(pools)
         except SettingsError as error:
             log_warning("settings-not-reread", error=str(error))
             return
@@ -251,6 +258,13 @@ def refuse_same_names(pools: tuple[Pool, ...]) -> None:
     for pool in pools:
         if names.count(pool.name) > 1:
             raise SettingsError(f"pool {pool.name!r} has the name of a queue or of another pool")
+
+
+def refuse_too_many(pools: tuple[Pool, ...]) -> None:
+    """Raises SettingsError."""
+    together = sum(pool.concurrency for pool in pools)
+    if together > MOST_WORKERS:
+        raise SettingsError(f"{together} workers, and at most {MOST_WORKERS} on one host")
 
 
 def _is_same_work(one: Pool, other: Pool) -> bool:

@@ -55,11 +55,15 @@ class LoginRefused(XQueueError):
 class RequestRefused(XQueueError):
     """The server answered with return code 1, or its API with a 4xx."""
 
-    def __init__(self, message: str, *, status: int | None = None) -> None:
+    def __init__(
+        self, message: str, *, status: int | None = None, places: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.status = status
         """Of the API's answer."""
+        self.places = places
+        """In what was sent, where the API says what it refuses."""
 
 
 class LeaseLost(XQueueError):

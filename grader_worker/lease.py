@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from grader_worker.errors import ServerUnreachable
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?", re.DOTALL)
+"""Of W3C trace context."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +51,8 @@ class Lease:
     """Told by our server to workers that ask."""
     queue: str | None = None
     """Told by our server where several were asked for."""
+    trace_id: str | None = None
+    """Of the LMS's request, told by our server: for logs."""
 
 
 def parse_lease(content: object) -> Lease:
@@ -73,7 +79,13 @@ def parse_lease(content: object) -> Lease:
         attempt=attempt if isinstance(attempt, int) else None,
         grader=grader,
         queue=queue if isinstance(queue, str) else None,
+        trace_id=_trace_id(facts.get("traceparent")),
     )
+
+
+def _trace_id(traceparent: object) -> str | None:
+    found = _TRACEPARENT.fullmatch(traceparent) if isinstance(traceparent, str) else None
+    return found[1] if found else None
 
 
 def _named_grader(named: object) -> NamedGrader | None:

@@ -28,6 +28,8 @@ LOOK_EVERY_S = 10.0
 JOB_TIMEOUT_S = 900
 NUDGE_TTL_S = 300
 FAILURE_TTL_S = 3600
+LOOKED_KEY = "rq:grader-worker:looked"
+LOOKED_S = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,18 +46,19 @@ class RedisAddress:
         Raises:
             SettingsError: the address can not be read.
         """
-        trust: dict[str, Any] = {"ssl_ca_certs": str(self.ca_bundle)} if self.ca_bundle else {}
-        if trust and not self.url.startswith("rediss://"):
+        more: dict[str, Any] = {"ssl_ca_certs": str(self.ca_bundle)} if self.ca_bundle else {}
+        if more and not self.url.startswith("rediss://"):
             raise SettingsError("--redis-ca-bundle goes with a rediss:// address")
+        if not self.url.startswith("unix:"):  # redis-py knows of no keepalive there
+            more["socket_keepalive"] = True
         try:
             return Redis.from_url(
                 self.url,
                 socket_connect_timeout=CONNECT_S,
                 socket_timeout=timeout_s,
-                socket_keepalive=True,
                 health_check_interval=30,
                 retry=Retry(NoBackoff(), 0),
-                **trust,
+                **more,
             )
         except ValueError as error:  # its text may repeat a password
             raise SettingsError(
@@ -86,9 +89,10 @@ class RedisWatch:
 
     def look(self, idle_workers: Callable[[], Mapping[str, int]]) -> None:
         """One round. `idle_workers` are counted by the queue to nudge for, when it is time to."""
-        answers = self._redis_answers()
+        problem = self._problem()
+        answers = problem is None
         if answers is not self._said:
-            log_event("redis-answers" if answers else "redis-silent-polling-instead")
+            log_event("redis-answers" if answers else "redis-silent-polling-instead", why=problem)
         self._said = answers
         self._answers.set(answers)
         if answers and self._clock() >= self._look_at:
@@ -102,11 +106,14 @@ class RedisWatch:
         except RedisError as error:
             log_warning("nudge-failed", error=str(error))
 
-    def _redis_answers(self) -> bool:
+    def _problem(self) -> str | None:
+        """Why workers can not wait for nudges. A Redis that is full, still loading or a replica
+        answers a ping, and they could not even register."""
         try:
-            return bool(self._redis.ping())
-        except RedisError:
-            return False
+            self._redis.set(LOOKED_KEY, b"", ex=LOOKED_S)
+        except RedisError as error:
+            return str(error)
+        return None
 
 
 def nudge_idle(redis: Redis, queue: str, count: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from rq.exceptions import StopRequested
 
 from grader_worker.errors import XQueueError
@@ -28,6 +28,9 @@ from grader_worker.turn import Grader
 from grader_worker.xqueue_client import XQueueClient
 
 LOGIN_AGE_S = 3600.0
+DISTRUST_S = 30.0
+"""A Redis that answers and refuses what a worker needs does so again: its queue is of another type,
+or a command is not allowed."""
 
 
 class SharedLogin:
@@ -104,7 +107,11 @@ def work(
     finally:
         grader.client.close()
     if not stop.is_set():
-        _wait_for_nudges(pool, new_grader, redis, login, stop, slot)
+        trouble = _wait_for_nudges(pool, new_grader, redis, login, stop, slot)
+        if trouble is not None:
+            log_warning("redis-lost", pool=pool.name, error=str(trouble))
+        if isinstance(trouble, ResponseError):
+            redis_answers.hold_down(DISTRUST_S)
 
 
 def _wait_for_nudges(
@@ -114,7 +121,8 @@ def _wait_for_nudges(
     login: SharedLogin,
     stop: Stop,
     slot: Slot,
-) -> None:
+) -> RedisError | None:
+    """Returns when told to stop, or what was wrong with Redis."""
     for queue in pool.queue_names:
         serve_queue(queue, new_grader)
     try:
@@ -127,6 +135,7 @@ def _wait_for_nudges(
         )
         worker.work(logging_level="WARNING")
     except RedisError as error:
-        log_warning("redis-lost", pool=pool.name, error=str(error))
+        return error
     except StopRequested:
-        pass  # in the middle of its start
+        return None  # in the middle of its start
+    return worker.trouble

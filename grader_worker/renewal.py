@@ -22,6 +22,7 @@ class Renewal:
     def __init__(self, client: XQueueClient, lease: Lease, *, every_s: float) -> None:
         self._client = client
         self._lease = lease
+        self._whose = {"submission": lease.submission_id, "trace_id": lease.trace_id}
         self._every_s = every_s
         self._done = threading.Event()
         self._lost = threading.Event()
@@ -51,12 +52,12 @@ class Renewal:
         except LeaseLost as error:
             if not self._done.is_set():
                 self._lost.set()
-                log_event("lease-lost", submission=self._lease.submission_id, error=str(error))
+                log_event("lease-lost", **self._whose, error=str(error))
             return False
         except XQueueError as error:
             # An unanswered renewal does not mean that the lease is gone, and a result is
             # accepted even after it expired, as long as nobody else has leased it.
-            log_warning("renewal-failed", submission=self._lease.submission_id, error=str(error))
+            log_warning("renewal-failed", **self._whose, error=str(error))
         return True
 
 

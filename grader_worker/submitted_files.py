@@ -65,34 +65,34 @@ class SubmittedFiles:
         deadline = self._clock() + self._bounds.seconds
         left = self._bounds.total_bytes
         contents: dict[str, Any] = {}
-        for name, address in addresses.items():
-            data = self._download(name, address, min(left, self._bounds.file_bytes), deadline)
+        for number, (name, address) in enumerate(addresses.items(), start=1):
+            # Learners name their files, also after themselves: not in what may be logged.
+            which = f"file {number}"
+            data = self._download(which, address, min(left, self._bounds.file_bytes), deadline)
             left -= len(data)
             contents[name] = _as_job_value(data)
         return contents
 
-    def _download(self, name: str, address: str, max_bytes: int, deadline: float) -> bytes:
+    def _download(self, which: str, address: str, max_bytes: int, deadline: float) -> bytes:
         # Tutor's server hands out addresses without a host.
-        url = urljoin(self._server_url + "/", address)
+        url = _joined(which, self._server_url + "/", address)
         for _ in range(MAX_REDIRECTS + 1):
-            with self._open(name, url) as response:
+            with self._open(which, url) as response:
                 if not response.is_redirect:
-                    return self._read(name, response, max_bytes, deadline)
-                target = urljoin(url, response.headers["Location"])
+                    return self._read(which, response, max_bytes, deadline)
+                target = _joined(which, url, response.headers["Location"])
             if _origin(urlsplit(target)) != _origin(urlsplit(url)):
-                raise SubmissionUnusable(f"file {name!r} redirects to another host")
+                raise SubmissionUnusable(f"{which} redirects to another host")
             url = target
-        raise FilesUnavailable(f"file {name!r}: too many redirects")
+        raise FilesUnavailable(f"{which}: too many redirects")
 
-    def _open(self, name: str, url: str) -> requests.Response:
-        if urlsplit(url).scheme not in ("http", "https"):
-            raise SubmissionUnusable(f"file {name!r} is not at an http(s) address")
+    def _open(self, which: str, url: str) -> requests.Response:
         try:
             return self._session_for(url).get(
                 url, stream=True, timeout=(3.05, 10), allow_redirects=False
             )
         except requests.RequestException as error:
-            raise FilesUnavailable(f"file {name!r}: {type(error).__name__}") from error
+            raise FilesUnavailable(f"{which}: {type(error).__name__}") from error
 
     def _session_for(self, url: str) -> requests.Session:
         if _origin(urlsplit(url)) == _origin(urlsplit(self._server_url)):
@@ -103,18 +103,18 @@ class SubmittedFiles:
         return stranger
 
     def _read(
-        self, name: str, response: requests.Response, max_bytes: int, deadline: float
+        self, which: str, response: requests.Response, max_bytes: int, deadline: float
     ) -> bytes:
         if response.status_code != 200:
-            raise FilesUnavailable(f"file {name!r}: HTTP {response.status_code}")
+            raise FilesUnavailable(f"{which}: HTTP {response.status_code}")
         try:
             return read_body(response, max_bytes=max_bytes, deadline=deadline, clock=self._clock)
         except BodyTooLong as error:
-            raise SubmissionUnusable(f"file {name!r} is larger than {max_bytes} bytes") from error
+            raise SubmissionUnusable(f"{which} is larger than {max_bytes} bytes") from error
         except BodyTooSlow as error:
-            raise FilesUnavailable(f"file {name!r}: the store is too slow") from error
+            raise FilesUnavailable(f"{which}: the store is too slow") from error
         except requests.RequestException as error:
-            raise FilesUnavailable(f"file {name!r}: {type(error).__name__}") from error
+            raise FilesUnavailable(f"{which}: {type(error).__name__}") from error
 
 
 def _addresses(files_json: str) -> Mapping[str, str]:
@@ -128,6 +128,17 @@ def _addresses(files_json: str) -> Mapping[str, str]:
     if not isinstance(addresses, dict) or not all(isinstance(a, str) for a in addresses.values()):
         raise SubmissionUnusable("xqueue_files does not map names to addresses")
     return addresses
+
+
+def _joined(which: str, base: str, address: str) -> str:
+    try:
+        url = urljoin(base, address)
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https") and parts.port != 0:
+            return url
+    except ValueError:
+        pass  # brackets or a port that are none
+    raise SubmissionUnusable(f"{which} is not at an http(s) address")
 
 
 def _origin(url: SplitResult) -> tuple[str, str | None, int | None]:

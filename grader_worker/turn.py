@@ -86,6 +86,8 @@ class Grader:
         self._slot = slot or Slot.unshared()
         self._clock = clock
         self._warned: set[str] = set()
+        self._given_up: str | None = None
+        """The last submission that was abandoned."""
         self._files = SubmittedFiles(client.account.url, client.session)
 
     @property
@@ -100,7 +102,7 @@ class Grader:
             XQueueError: the server could not be asked for a submission.
         """
         self._slot.idle()
-        if not self.gate.wait_until_open(self._sleep):
+        if not self.gate.wait_until_open(self._sleep) or self._sleep(0):
             return TurnEnd.STOPPED
         if not self._leases.are_ready():
             return TurnEnd.NOT_READY
@@ -125,7 +127,7 @@ class Grader:
             if renewal.lost:
                 return TurnEnd.ABANDONED
             end = self._report(leased, outcome, renewal, took_s)
-        if isinstance(outcome, PlatformBroken):
+        if isinstance(outcome, PlatformBroken) or self._comes_again(leased, end):
             end = TurnEnd.RELEASED
         self._log(
             "turn-ended",
@@ -135,6 +137,16 @@ class Grader:
             seconds=round(self._clock() - started_at, 3),
         )
         return end
+
+    def _comes_again(self, leased: Leased, end: TurnEnd) -> bool:
+        """Whether the server hands out what was abandoned just now: edx-submissions then does so
+        with every request, and asking at once would be asking without a pause."""
+        given_up, number = self._given_up, leased.lease.submission_id
+        self._given_up = number if end is TurnEnd.ABANDONED else None
+        if end is not TurnEnd.ABANDONED or given_up != number:
+            return False
+        log_warning("handed-out-again", queue=leased.assignments.queue, submission=number)
+        return True
 
     def _grade(self, leased: Leased) -> Outcome:
         lease = leased.lease
@@ -205,7 +217,9 @@ class Grader:
             except XQueueError as error:
                 self._log("result-not-taken", leased, error=str(error))
             if last_try:
-                log_warning("result-given-up", submission=lease.submission_id)
+                log_warning(
+                    "result-given-up", submission=lease.submission_id, trace_id=lease.trace_id
+                )
                 return TurnEnd.ABANDONED
             stopping = self._sleep(backoff.next_s())
             last_try = stopping or self._clock() > deadline
@@ -235,5 +249,6 @@ class Grader:
             queue=leased.assignments.queue,
             submission=leased.lease.submission_id,
             attempt=leased.lease.attempt,
+            trace_id=leased.lease.trace_id,
             **facts,
         )

@@ -47,7 +47,7 @@ class Wanted:
     def __init__(self, pool: Pool, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._word: int | None = None
-        self._told: int | None = None
+        self._told: tuple[int | None, str] = (None, "")
         self._configure(pool)
 
     @property
@@ -70,11 +70,12 @@ class Wanted:
         """`grader-worker scale`; None takes back what anyone said."""
         self._word = count
 
-    def wish(self, count: int | None) -> None:
-        """What the server wishes, told with every answer: only a change of it says something."""
-        if count != self._told:
+    def wish(self, count: int | None, *, said_at: str = "") -> None:
+        """What the server wishes, told with every answer: only what is new says something, also
+        the same number again."""
+        if (count, said_at) != self._told:
             self._word = count
-        self._told = count
+        self._told = count, said_at
 
     def need(self, count: int) -> None:
         if self._autoscaler is not None:

@@ -34,6 +34,10 @@ EDX_SUBMISSIONS_LEASE_S = 300.0
 """Its own, with the same key; told apart by its content type, which the reference lacks."""
 MAX_API_BYTES = 64 * 1024 * 1024
 """Of a list of all graders with their manifests."""
+MAX_WIRE_BYTES = 64 * 1024 * 1024
+"""Of a submission of 10 MB, every byte of it escaped."""
+BODY_S = 60.0
+"""For the body of an answer that has begun."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,15 @@ class ApiAnswer:
     status: int
     body: bytes
     etag: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireResponse:
+    """Of `/xqueue/`, before anyone looked inside."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class XQueueClient:
@@ -104,7 +117,7 @@ class XQueueClient:
         )
         answer = _answer(response)
         if answer is None:
-            raise ServerUnreachable(f"login answered HTTP {response.status_code}")
+            raise ServerUnreachable(f"login answered HTTP {response.status}")
         if not answer.ok:
             raise LoginRefused(answer.message)
 
@@ -267,10 +280,11 @@ class XQueueClient:
         fields: Mapping[str, str | Sequence[str]],
         *,
         read_timeout_s: float = READ_TIMEOUT_S,
-    ) -> requests.Response:
+    ) -> WireResponse:
         url = f"{self._account.url}/xqueue/{endpoint}/"
+        deadline = time.monotonic() + read_timeout_s + BODY_S
         try:
-            response = self._session.request(
+            with self._session.request(
                 method,
                 url,
                 params=fields if method == "GET" else None,
@@ -278,15 +292,27 @@ class XQueueClient:
                 headers=self._csrf_headers(url),
                 timeout=(CONNECT_TIMEOUT_S, read_timeout_s),
                 allow_redirects=False,
-            )
+                stream=True,
+            ) as came:
+                response = WireResponse(
+                    status=came.status_code,
+                    headers=came.headers,
+                    body=read_body(
+                        came, max_bytes=MAX_WIRE_BYTES, deadline=deadline, clock=time.monotonic
+                    ),
+                )
+        except BodyTooLong as error:
+            raise ServerUnreachable(f"{endpoint}: more than {MAX_WIRE_BYTES} bytes") from error
+        except BodyTooSlow as error:
+            raise ServerUnreachable(f"{endpoint}: an answer that does not end") from error
         except requests.RequestException as error:
             raise ServerUnreachable(f"{endpoint}: {error}") from error
         self._note_extensions(response)
         return response
 
-    def _note_extensions(self, response: requests.Response) -> None:
+    def _note_extensions(self, response: WireResponse) -> None:
         """Not from a proxy's error page, which says nothing about the server behind it."""
-        if response.status_code in (301, 302) or _answer(response) is not None:
+        if response.status in (301, 302) or _answer(response) is not None:
             announced = response.headers.get(EXTENSIONS_HEADER, "").split(",")
             self.extensions = frozenset(filter(None, (name.strip() for name in announced)))
             kind = response.headers.get("Content-Type", "")
@@ -308,13 +334,13 @@ def _new_session(account: ServerAccount) -> requests.Session:
     return session
 
 
-def _answer(response: requests.Response) -> Answer | None:
+def _answer(response: WireResponse) -> Answer | None:
     """None when the body is not the protocol's. A 5xx is never an answer, whatever it holds:
     proxies and crashed servers send those."""
-    if response.status_code >= 500:
+    if response.status >= 500:
         return None
     try:
-        body: Any = json.loads(response.content)
+        body: Any = json.loads(response.body)
         return Answer(ok=body["return_code"] == 0, content=body["content"])
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
@@ -327,7 +353,7 @@ def _require_success(path: str, answer: ApiAnswer) -> None:
         return
     problem = f"/api/v1/{path}: HTTP {answer.status} {_problem_detail(answer)}".rstrip()
     if 400 <= answer.status < 500:
-        raise RequestRefused(problem, status=answer.status)
+        raise RequestRefused(problem, status=answer.status, places=_problem_places(answer))
     raise ServerUnreachable(problem)
 
 
@@ -339,17 +365,25 @@ def _problem_detail(answer: ApiAnswer) -> str:
         return ""
 
 
-def _wants_login(response: requests.Response) -> bool:
-    if response.status_code in (301, 302):
+def _problem_places(answer: ApiAnswer) -> tuple[str, ...]:
+    """As `workers[3].queue`."""
+    try:
+        return tuple(str(each["where"]) for each in json.loads(answer.body)["errors"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return ()
+
+
+def _wants_login(response: WireResponse) -> bool:
+    if response.status in (301, 302):
         return "/login" in urlsplit(response.headers.get("Location", "")).path
     answer = _answer(response)
-    if response.status_code in (401, 403):
+    if response.status in (401, 403):
         # edx-submissions also refuses a wrong key with 403, then with a return code.
         return answer is None
     return answer is not None and not answer.ok and answer.content == "login_required"
 
 
-def _oddity(response: requests.Response) -> str:
+def _oddity(response: WireResponse) -> str:
     location = response.headers.get("Location")
     where = f", redirected to {location}: correct the server's url" if location else ""
-    return f"unexpected answer, HTTP {response.status_code}{where}"
+    return f"unexpected answer, HTTP {response.status}{where}"

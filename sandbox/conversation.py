@@ -52,14 +52,17 @@ class SupervisorLost(Exception):
     """The supervisor ended or fell silent without saying how the run ended.
 
     `ready` tells whether it ever started, `learner_active` whether the learner's code was
-    running at that moment.
+    running at that moment, `has_spoken` whether it said anything of this run.
     """
 
-    def __init__(self, *, ready: bool, learner_active: bool, silent: bool) -> None:
+    def __init__(
+        self, *, ready: bool, learner_active: bool, silent: bool, has_spoken: bool = False
+    ) -> None:
         super().__init__("the supervisor fell silent" if silent else "the supervisor is gone")
         self.ready = ready
         self.learner_active = learner_active
         self.silent = silent
+        self.has_spoken = has_spoken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +102,7 @@ class Conversation:
         self._learner_began_at = 0.0
         self._learner_s = 0.0
         self._ready = is_ready
+        self._has_spoken = False
         self._until = 0.0
         self.has_ended = False
         """Whether the supervisor has said how the run ended, and waits for nothing more."""
@@ -149,6 +153,7 @@ class Conversation:
             except FrameError as error:
                 raise GraderSpokeNonsense(str(error)) from error
             if frame is not None:
+                self._has_spoken = True
                 return frame
             self._decoder.feed(self._receive(until))
 
@@ -165,7 +170,12 @@ class Conversation:
         return data
 
     def _lost(self, *, silent: bool) -> SupervisorLost:
-        return SupervisorLost(ready=self._ready, learner_active=self._learner_active, silent=silent)
+        return SupervisorLost(
+            ready=self._ready,
+            learner_active=self._learner_active,
+            silent=silent,
+            has_spoken=self._has_spoken,
+        )
 
     def _take(self, frame: dict[str, Any]) -> None:
         if frame["type"] == "learner":

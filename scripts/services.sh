@@ -134,6 +134,8 @@ scripts/system-packages.sh runsc || echo "gVisor (runsc) can not be installed fr
 install_promtool || echo "promtool (Debian's package prometheus) can not be installed from here" >&2
 # The admin pages are tested in a browser.
 scripts/system-packages.sh chromium || echo "chromium can not be installed from here" >&2
+# The worker of exam pages is tested with a clock of its own, which no browser has.
+command -v node >/dev/null || scripts/system-packages.sh nodejs || echo "nodejs can not be installed from here" >&2
 # Brings the Compose files up in a test; `docker compose` of other distributions reads them as well.
 scripts/system-packages.sh docker-compose || echo "docker-compose can not be installed from here" >&2
 install_registry || echo "docker-registry can not be installed from here" >&2

@@ -6,19 +6,19 @@ import time
 
 from flask import Flask
 
-from xqueue_server.choosing import Choosing
+from xqueue_server.accounts.failed_logins import FailedLogins
+from xqueue_server.accounts.sessions import Sessions
+from xqueue_server.accounts.signin import SignIn
 from xqueue_server.dispatch import Dispatcher, NoDispatcher
-from xqueue_server.failed_logins import FailedLogins
 from xqueue_server.files import Files
 from xqueue_server.files.addresses import FileAddresses
 from xqueue_server.files.local import LocalFiles
 from xqueue_server.identity_providers import IdentityProvider
-from xqueue_server.queue_length import QueueLengths
-from xqueue_server.sessions import Sessions
 from xqueue_server.settings import OidcSettings, Settings
-from xqueue_server.signin import SignIn
-from xqueue_server.state_metrics import StateMetrics
 from xqueue_server.storage import Storage, open_storage
+from xqueue_server.storage.proctoring import ProctoringStore
+from xqueue_server.submissions.choosing import Choosing
+from xqueue_server.submissions.queue_length import QueueLengths
 from xqueue_server.version import version
 from xqueue_server.web.admin.routes import add_admin
 from xqueue_server.web.api.routes import add_api
@@ -26,9 +26,11 @@ from xqueue_server.web.desires import Desires
 from xqueue_server.web.downloads import add_downloads
 from xqueue_server.web.health import add_health
 from xqueue_server.web.metrics import add_metrics
+from xqueue_server.web.proctoring import add_proctoring
 from xqueue_server.web.routes import add_wire
 from xqueue_server.web.services import SERVICES, Services
 from xqueue_server.web.waiting import Waiting
+from xqueue_server.workload.state_metrics import StateMetrics
 
 
 def create_app(settings: Settings, storage: Storage | None = None) -> Flask:
@@ -43,6 +45,7 @@ def create_app(settings: Settings, storage: Storage | None = None) -> Flask:
     add_health(app, services)
     add_metrics(app, services)
     add_admin(app, services)
+    add_proctoring(app, services)
     return app
 
 
@@ -52,7 +55,7 @@ def create_dispatcher(settings: Settings) -> Dispatcher:
         return NoDispatcher()
     from xqueue_server.dispatch.rq import RqDispatcher  # not imported where Redis is not used
 
-    return RqDispatcher(settings.redis_url)
+    return RqDispatcher(settings.redis_url, ca_bundle=settings.redis_ca_bundle)
 
 
 def create_files(settings: Settings) -> Files:
@@ -63,6 +66,11 @@ def create_files(settings: Settings) -> Files:
     from xqueue_server.files.s3 import S3Files
 
     return S3Files(settings.s3, ttl_s=settings.file_url_ttl_s)
+
+
+def create_proctoring(settings: Settings, storage: Storage) -> ProctoringStore:
+    """Exams and attempts, for every process that changes or reads them."""
+    return ProctoringStore(storage, settings.secret_key)
 
 
 def create_identity_provider(settings: Settings) -> IdentityProvider | None:
@@ -84,6 +92,7 @@ def _services(settings: Settings, storage: Storage) -> Services:
     return Services(
         settings=settings,
         storage=storage,
+        proctoring=create_proctoring(settings, storage),
         sign_in=SignIn(storage, settings.secret_key),
         failed_tokens=FailedLogins(),
         desires=Desires(storage, time.monotonic),

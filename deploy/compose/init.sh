@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes .env, secrets/ and tls/ for compose.yaml. What is there already stays as it is.
+# Makes .env, settings.env, secrets/ and tls/ for compose.yaml. What is there already stays as it is.
 #
 #   init.sh HOST LMS_ORIGIN[,LMS_ORIGIN…]
 set -eu
@@ -10,9 +10,14 @@ umask 077
 
 if [ ! -e .env ]; then
     sed -e "s|^XQUEUE_HOST=.*|XQUEUE_HOST=$host|" \
-        -e "s|^XQUEUE_PUBLIC_URL=.*|XQUEUE_PUBLIC_URL=https://$host|" \
+        -e "s|^XQUEUE_PUBLIC_URL=.*|XQUEUE_PUBLIC_URL=https://$host:8443|" \
         -e "s|^XQUEUE_LMS_ORIGINS=.*|XQUEUE_LMS_ORIGINS=$origins|" env.example >.env
     echo "made .env"
+fi
+
+if [ ! -e settings.env ]; then
+    echo "# Other settings of the server (docs/reference/settings.md): NAME=value" >settings.env
+    echo "made settings.env"
 fi
 
 random() { od -A n -N 32 -t x1 /dev/urandom | tr -d ' \n'; }
@@ -31,7 +36,7 @@ secret database_url "postgresql://xqueue:$(cat secrets/postgres_password)@postgr
 secret redis_password "$(random)"
 # One user, who may do what nudges need (docs/reference/worker.md) and nothing else.
 secret redis_conf "user default off
-user xqueue on >$(cat secrets/redis_password) resetkeys ~rq:* resetchannels &rq:pubsub:* -@all +@read +@write +@connection +@transaction +@pubsub -@dangerous +info"
+user xqueue on >$(cat secrets/redis_password) resetkeys ~rq:* resetchannels -@all +@read +@write +@connection +@transaction -@dangerous +info"
 secret redis_url "redis://xqueue:$(cat secrets/redis_password)@redis:6379/0"
 secret worker_redis_url "$(cat secrets/redis_url)"
 secret secret_key "$(random)"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -25,6 +27,10 @@ OUR_SETTINGS = ("XQUEUE_", "GRADER_WORKER_")
 STOP_GRACE_S = 2.0
 """Not for production: a worker idles in a request of 20 s, and we have nothing to lose."""
 PROBE_S = 0.05
+PORTS = range(20_000, 30_000)
+"""Below those that Linux chooses from by itself: between our look and the program that is to listen
+there, nobody is given one of them, nor is it where a connection to it comes from."""
+_numbers = itertools.count(random.randrange(len(PORTS)))
 
 
 class ProcessFailed(Exception):
@@ -177,8 +183,9 @@ def listens_at(path: Path) -> bool:
 
 
 def free_port(preferred: int = 0) -> int:
-    """`preferred` if nobody has it, else any."""
-    for port in (preferred, 0):
+    """`preferred` if nobody has it, else one that this process has not given out lately."""
+    others = (PORTS[next(_numbers) % len(PORTS)] for _ in PORTS)
+    for port in itertools.chain([preferred] if preferred else [], others):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with contextlib.suppress(OSError):

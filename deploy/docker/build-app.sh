@@ -7,6 +7,7 @@
 #                                 the services from the distribution's packages, where no registry
 #                                 can be reached (`make-base.sh` has made the local base)
 #   BASE=image build-app.sh       from any other Debian image with Python 3.11+
+#   TAG=2 build-app.sh            as xqueue/server:2 and xqueue/worker:2, beside what is there
 #
 # Packages are fetched with this machine's pip and its settings, checked against the locks' hashes,
 # and kept in .cache/wheels; the images are then built without a network.
@@ -19,37 +20,60 @@ top=$(cd "$here/../.." && pwd)
 
 python=$top/.venv/bin/python
 wheels=$top/.cache/wheels
+# Of which the wheel is made, and what it says of itself.
+parts="pyproject.toml setup.py xqueue_server grader_worker sandbox graders proctoring_hooks"
 
-# build_app NAME TAG: from NAME.lock
-build_app() {
-    tag=$2
-    if is_current "$tag" "$BASE" "" deploy/docker/app.Dockerfile "deploy/docker/$1.lock" \
-        pyproject.toml setup.py xqueue_server grader_worker sandbox graders; then return; fi
+# new_context: sets $context, a folder with pip in its folder wheels/
+new_context() {
+    context=$(mktemp -d)
+    trap 'rm -rf "$context"' EXIT INT TERM
+    mkdir "$context/wheels"
+    "$python" -m pip --disable-pip-version-check download --quiet --no-deps --dest "$wheels" pip
+    cp "$wheels"/pip-*.whl "$context/wheels/"
+}
+
+# build_from_context FILE ARGUMENT...
+build_from_context() {
+    file=$1
+    shift
+    cp "$here/$file" "$context/"
+    tar -c -C "$context" . | docker_build --force-rm --network none "$@" \
+        --build-arg SOURCES="$sources" --file "$file" -
+    rm -rf "$context"
+    docker image prune --force --filter label=org.xqueue.stage=install >/dev/null
+    echo "built $tag"
+}
+
+# build_packages NAME TAG: from NAME.lock
+build_packages() {
+    if is_current "$2" "$BASE" "" deploy/docker/packages.Dockerfile "deploy/docker/$1.lock"; then return; fi
     mkdir -p "$wheels"
     # Without "only for Pythons below": the image's may be older than the one that fetches.
     sed "s/ ; python_full_version < '[0-9.]*'//" "$here/$1.lock" >"$wheels/fetch.lock"
     "$python" -m pip --disable-pip-version-check download --quiet --require-hashes \
         --dest "$wheels" --requirement "$wheels/fetch.lock"
-    "$python" -m pip --disable-pip-version-check download --quiet --no-deps --dest "$wheels" pip
-    context=$(mktemp -d)
-    trap 'rm -rf "$context"' EXIT INT TERM
-    mkdir "$context/wheels"
+    new_context
     cp "$wheels"/*.whl "$context/wheels/"
     cp "$here/$1.lock" "$context/image.lock"
-    cp "$here/app.Dockerfile" "$context/"
-    rm -f "$context"/wheels/xqueue_grader-*.whl
+    build_from_context packages.Dockerfile --build-arg BASE="$BASE"
+}
+
+# build_app NAME REPOSITORY: as REPOSITORY:$TAG
+build_app() {
+    packages=$2-packages:local
+    build_packages "$1" "$packages"
+    # shellcheck disable=SC2086 # a list
+    if is_current "$2:${TAG:-local}" "$packages" "" deploy/docker/app.Dockerfile $parts; then return; fi
+    mkdir -p "$wheels"
+    new_context
     # Built from a copy: setuptools leaves a folder behind whose old files get into later wheels.
     mkdir "$context/source"
-    tar -c -C "$top" --exclude=__pycache__ pyproject.toml setup.py README.md LICENSE \
-        xqueue_server grader_worker sandbox graders | tar -x -C "$context/source"
+    # shellcheck disable=SC2086 # a list
+    tar -c -C "$top" --exclude=__pycache__ README.md LICENSE $parts | tar -x -C "$context/source"
     "$python" -m pip --disable-pip-version-check wheel --quiet --no-deps --no-build-isolation \
         --wheel-dir "$context/wheels" "$context/source"
     rm -rf "$context/source"
-    tar -c -C "$context" . | docker_build --force-rm --network none \
-        --build-arg BASE="$BASE" --build-arg SOURCES="$sources" --file app.Dockerfile -
-    rm -rf "$context"
-    docker image prune --force --filter label=org.xqueue.stage=install >/dev/null
-    echo "built $tag"
+    build_from_context app.Dockerfile --build-arg PACKAGES="$packages"
 }
 
 # build_service NAME PACKAGE...
@@ -75,8 +99,8 @@ choose_base
 [ $# -gt 0 ] || set -- server worker
 for name in "$@"; do
     case $name in
-        server) build_app server "$XQUEUE_SERVER_IMAGE" ;;
-        worker) build_app worker "$XQUEUE_WORKER_IMAGE" ;;
+        server) build_app server "${XQUEUE_SERVER_IMAGE%:*}" ;;
+        worker) build_app worker "${XQUEUE_WORKER_IMAGE%:*}" ;;
         postgres) build_service postgres postgresql ;;
         redis) build_service redis redis-server ;;
         nginx) build_service nginx nginx-light gettext-base openssl ;;

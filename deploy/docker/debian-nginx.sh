@@ -8,6 +8,5 @@ for template in /etc/nginx/templates/*.template; do
     envsubst "$(env | sed -n 's/^\(XQUEUE_[A-Z_]*\)=.*/${\1}/p' | tr '\n' ' ')" \
         <"$template" >"/etc/nginx/conf.d/$(basename "${template%.template}")"
 done
-rm -f /etc/nginx/sites-enabled/default
 [ "${1:-nginx}" = nginx ] || exec "$@"
 exec nginx -g 'daemon off; error_log /dev/stderr;'

@@ -12,7 +12,8 @@ FROM ${BASE}
 COPY --from=install /new /
 ARG SERVICE
 COPY deploy/docker/debian-${SERVICE}.sh /usr/local/bin/docker-entrypoint.sh
-RUN chmod 0755 /usr/local/bin/docker-entrypoint.sh
+# Nothing that a distribution serves by itself.
+RUN chmod 0755 /usr/local/bin/docker-entrypoint.sh && rm -f /etc/nginx/sites-enabled/default
 ENTRYPOINT ["docker-entrypoint.sh"]
 ARG SOURCES=unknown
 LABEL org.xqueue.sources=${SOURCES}

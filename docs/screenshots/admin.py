@@ -25,6 +25,7 @@ from deploy.demo.processes import LongRunning, answers_http, command, free_port
 from docs.screenshots.admin_sample import ADMIN, COURSE, PASSWORD, Sample
 from xqueue_server.instant import ManualClock
 from xqueue_server.storage import migration, open_storage
+from xqueue_server.storage.proctoring import ProctoringStore
 
 IMAGES = Path(__file__).parents[1] / "images" / "admin"
 BROWSER = "/usr/bin/chromium"
@@ -87,17 +88,18 @@ def main() -> None:
 
 @contextmanager
 def _server(folder: Path) -> Iterator[str]:
+    key = secrets.token_hex(32)
     database = f"sqlite:///{folder}/xqueue.db"
     clock = ManualClock(datetime.now(UTC) - AGO)
     storage = open_storage(database, clock=clock)
     migration.upgrade(storage)
-    Sample(storage, clock).make()
+    Sample(storage, ProctoringStore(storage, key.encode()), clock).make()
     storage.close()
     url = f"http://127.0.0.1:{free_port()}"
     settings = {
         "XQUEUE_DATABASE_URL": database,
         "XQUEUE_DATA_DIR": str(folder / "data"),
-        "XQUEUE_SECRET_KEY": secrets.token_hex(32),
+        "XQUEUE_SECRET_KEY": key,
         "XQUEUE_PUBLIC_URL": url,
     }
     bind = ("--bind", url.removeprefix("http://"), "--workers", "1")
@@ -116,6 +118,7 @@ def _take(browser: Browser, url: str, picture: Picture, target: Path) -> int:
         viewport={"width": picture.width, "height": picture.height},
         color_scheme="dark" if picture.scheme == "dark" else "light",
         device_scale_factor=1,
+        timezone_id="Europe/Berlin",
     )
     page = context.new_page()
     if not picture.path.endswith("sign-in"):

@@ -13,12 +13,13 @@ import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from xqueue_server import history, intake, leasing, passwords, publishing, results, workforce
-from xqueue_server.account import ALL_QUEUES, Account, Grant, Role
-from xqueue_server.grader import Ceilings
+from xqueue_server.accounts import passwords
+from xqueue_server.authoring import publishing
 from xqueue_server.instant import ManualClock, from_datetime, to_datetime
-from xqueue_server.leasing import FailureKind
-from xqueue_server.queue import Queue
+from xqueue_server.models.account import ALL_QUEUES, Account, Grant, Role
+from xqueue_server.models.grader import Ceilings
+from xqueue_server.models.queue import Queue
+from xqueue_server.models.submission import LeasedSubmission
 from xqueue_server.storage import (
     Storage,
     accounts,
@@ -31,9 +32,12 @@ from xqueue_server.storage import (
 )
 from xqueue_server.storage.attempts import Ending
 from xqueue_server.storage.load import LoadMinute
+from xqueue_server.storage.proctoring import ProctoringStore
 from xqueue_server.storage.timings import WorkerTimes
 from xqueue_server.storage.workers import HostAnnouncement, WorkerReport
-from xqueue_server.submission import LeasedSubmission
+from xqueue_server.submissions import intake, leasing, results
+from xqueue_server.submissions.leasing import FailureKind
+from xqueue_server.workload import history, workforce
 
 ADMIN, PASSWORD = "olga", "a password for pictures"
 COURSE = "course-v1:DemoX+CS101+2026"
@@ -62,9 +66,10 @@ WRONG = "<p><b>1 of 3 tests passed</b></p><p>square(-2): expected 4, got -4</p>"
 class Sample:
     """`clock` belongs to `storage`; it must be some hours before the present at first."""
 
-    def __init__(self, storage: Storage, clock: ManualClock) -> None:
+    def __init__(self, storage: Storage, store: ProctoringStore, clock: ManualClock) -> None:
         self._storage = storage
         self._clock = clock
+        self._proctoring = store
         self._random = random.Random(7)  # noqa: S311 - the same picture every time
         self.lms: Account = self._account("lms", Role.LMS)
         self.grader: Account = self._account("grader", Role.GRADER)
@@ -107,6 +112,7 @@ class Sample:
         }
         return intake.accept(
             self._storage,
+            self._proctoring,
             self.lms,
             header_text=header,
             header=intake.read_header(header),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from typing import Any
 
 from sandbox.run import DeclaredTest, ExitReason, Picture, RunResult, TestReport, TestStatus
 
@@ -16,14 +17,20 @@ main.c:5:17: note: each undeclared identifier is reported only once for each fun
 """
 
 
-def _report(test_id: str, title: str, score: float, max_score: float = 1, **more: object):
+def _report(
+    test_id: str, title: str, score: float, max_score: float = 1, **more: Any
+) -> TestReport:
     return TestReport(test_id=test_id, title=title, score=score, max_score=max_score, **more)
 
 
-def _result(*reports: TestReport, **more: object) -> RunResult:
+def _result(*reports: TestReport, **more: Any) -> RunResult:
     not_run = more.get("not_run", ())
     declared_max = sum(r.max_score for r in reports) + sum(t.max_score for t in not_run)
-    values = {"reason": ExitReason.COMPLETED, "reports": reports, "declared_max": declared_max}
+    values: dict[str, Any] = {
+        "reason": ExitReason.COMPLETED,
+        "reports": reports,
+        "declared_max": declared_max,
+    }
     return RunResult(**(values | more))
 
 

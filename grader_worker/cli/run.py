@@ -39,7 +39,10 @@ MAX_HOST_CHARS = 128
     help="File with that address, as rediss://user:password@host:6379/0.",
 )
 @click.option(
-    "--redis-ca-bundle", type=_FILE, help="Certificates to trust for a rediss:// address."
+    "--redis-ca-bundle",
+    type=_FILE,
+    envvar="XQUEUE_REDIS_CA_BUNDLE",
+    help="Certificates to trust for a rediss:// address.",
 )
 @click.option(
     "--autoscale",
@@ -106,6 +109,9 @@ def _refuse_password(url: str) -> None:
 
 def _host_name(given: str | None) -> str:
     name = given or socket.gethostname()
-    if not name.isprintable() or not 0 < len(name) <= MAX_HOST_CHARS:
-        raise SettingsError(f"--host-name: 1 to {MAX_HOST_CHARS} printable characters")
+    is_path = "/" in name or name in (".", "..")  # it is a part of one on the server
+    if is_path or not name.isprintable() or not 0 < len(name) <= MAX_HOST_CHARS:
+        raise SettingsError(
+            f"--host-name: 1 to {MAX_HOST_CHARS} printable characters without a slash"
+        )
     return name

@@ -23,6 +23,7 @@
 #include "in_box.h"
 #include "isolation.h"
 #include "layout.h"
+#include "memory.h"
 
 #define JOIN_SESSION_KEYRING 1
 #define NO_UID ((long)-1)
@@ -30,6 +31,8 @@
 /* A killed box is gone within milliseconds, unless the kernel has much of it to free. */
 #define PROMPT_S 0.5
 #define LOOK_AGAIN_S 0.1
+/* How long the folders of a box may take to be emptied before it is killed. */
+#define LEAVE_S 2.0
 /* How long a program waits for the memory of the box before it. */
 #define MEMORY_PATIENCE_S 2.0
 /* What is left of boxes when another is opened: one less than this. */
@@ -83,6 +86,8 @@ static struct box grader_box, learner_box;
  * not freed yet. */
 static int remains[] = {-1, -1, -1, -1};
 static size_t remain_count;
+/* `memory_without_owner` when the learner's present box was taken into use. */
+static int64_t without_owner_before;
 
 /* -- settings ---------------------------------------------------------------------------------- */
 
@@ -635,15 +640,31 @@ static bool box_can_stay(const struct program *program) {
            !learner_box.child.ended;
 }
 
+static bool learner_is_gone(void *context) {
+    (void)context;
+    return learner_box.hung_up || learner_box.child.ended;
+}
+
+/* Its folders are emptied first, as far as the time allows, where a program has been in it. */
+static bool end_learner_box(double until, struct failure *failure) {
+    if (learner_box.open && learner_box.told && !learner_is_gone(NULL) &&
+        send_order(&(struct order){.kind = ORDER_LEAVE}, NULL, 0))
+        watch_until(learner_is_gone, NULL, fmin(until, now() + LEAVE_S));
+    return end_box(&learner_box, until, failure);
+}
+
 /* What a program left for the kernel to do is done in its learner's time. */
 static enum made_room make_room(const struct program *program, double run_until,
                                 struct failure *failure) {
     if (box_can_stay(program))
         return ROOM;
-    if (!end_box(&learner_box, now() + KILL_PATIENCE_S, failure))
+    if (!end_learner_box(now() + KILL_PATIENCE_S, failure))
         return ROOM_FAILED;
     /* The memory of the last one may still be in use, which the next would have to do without. */
-    watch_until(nothing_remains, NULL, fmin(run_until, now() + MEMORY_PATIENCE_S));
+    double patient_until = fmin(run_until, now() + MEMORY_PATIENCE_S);
+    watch_until(nothing_remains, NULL, patient_until);
+    await_memory_freed((const char *const *)settings.learner_counters.words, without_owner_before,
+                       patient_until);
     return watch_until(there_is_room, NULL, run_until) ? ROOM : ROOM_TOO_LATE;
 }
 
@@ -657,6 +678,9 @@ static bool start_learner(struct cell *cell, const struct program *program, cons
     cell->is_learners = true;
     cell->kills_before = memory_kills((const char *const *)settings.learner_counters.words);
     bool was_used = !learner_box.unused;
+    if (!was_used)
+        without_owner_before =
+            memory_without_owner((const char *const *)settings.learner_counters.words);
     learner_box.told = learner_box.unused = false;
     struct order order = order_for(ORDER_RUN, program);
     make_pipe(&report_fd, &fds[ORDER_REPORT_FD]);
@@ -741,7 +765,7 @@ static bool end(struct cell *cell, double until, struct failure *failure) {
 }
 
 static bool end_all(double until, struct failure *failure) {
-    bool ended = end_box(&learner_box, until, failure);
+    bool ended = end_learner_box(until, failure);
     return end_box(&grader_box, fmax(until, now() + KILL_PATIENCE_S), failure) && ended;
 }
 

@@ -17,6 +17,7 @@
 #include "dying.h"
 #include "files.h"
 #include "layout.h"
+#include "memory.h"
 
 static bool some_are_dying;
 
@@ -100,7 +101,7 @@ static void become_grader(void *context) {
 }
 
 static bool start_grader(struct cell *cell, const struct grader *grader, struct failure *failure) {
-    cell->kills_before = memory_kills(CONTAINER_OOM_COUNTERS);
+    cell->kills_before = memory_kills(CONTAINER_COUNTERS);
     pid_t pid = fork_into(become_grader, (void *)grader, failure);
     if (pid >= 0)
         watch_child(&cell->child, pid);
@@ -115,7 +116,7 @@ static bool start_learner(struct cell *cell, const struct program *program, cons
                                   .processes = program->bounds.pids + 1,
                                   .oom_score = LEARNER_OOM_SCORE};
     cell->is_learners = true;
-    cell->kills_before = memory_kills(CONTAINER_OOM_COUNTERS);
+    cell->kills_before = memory_kills(CONTAINER_COUNTERS);
     cell->cpu_before_s = watch_children_cpu_s();
     pid_t pid = fork_into(become_learner, &start, failure);
     if (pid >= 0)
@@ -144,7 +145,7 @@ static bool end(struct cell *cell, double until, struct failure *failure) {
 }
 
 static bool killed_for_memory(const struct cell *cell) {
-    return memory_kills(CONTAINER_OOM_COUNTERS) > cell->kills_before;
+    return memory_kills(CONTAINER_COUNTERS) > cell->kills_before;
 }
 
 bool collect_from_here(const struct program *program, int fd, struct failure *failure) {

@@ -17,6 +17,7 @@
 #include "files.h"
 #include "isolation.h"
 #include "layout.h"
+#include "memory.h"
 #include "python_host.h"
 
 static uid_t learner_uid;
@@ -93,7 +94,7 @@ static bool start_grader(struct cell *cell, const struct grader *grader, struct 
                  GRADE_DIR " must belong to uid %d with mode 0700", GRADER_UID);
         return false;
     }
-    cell->kills_before = memory_kills(CONTAINER_OOM_COUNTERS);
+    cell->kills_before = memory_kills(CONTAINER_COUNTERS);
     pid_t pid = fork_into(become_grader, (void *)grader, failure);
     if (pid < 0 && failure->kind == START_IN_PYTHON)
         pid = python_host_start_grader(grader, failure);
@@ -120,7 +121,7 @@ static bool start_learner(struct cell *cell, const struct program *program, cons
                                   .oom_score = LEARNER_OOM_SCORE};
     pid_t pid;
     cell->is_learners = true;
-    cell->kills_before = memory_kills(CONTAINER_OOM_COUNTERS);
+    cell->kills_before = memory_kills(CONTAINER_COUNTERS);
     cell->cpu_before_s = watch_children_cpu_s();
     if (python_host_can_run(program)) {
         start.only_place = true;
@@ -196,7 +197,7 @@ static enum made_room make_room(const struct program *program, double until,
 }
 
 static bool killed_for_memory(const struct cell *cell) {
-    return memory_kills(CONTAINER_OOM_COUNTERS) > cell->kills_before;
+    return memory_kills(CONTAINER_COUNTERS) > cell->kills_before;
 }
 
 static bool collect(const struct program *program, int fd, struct failure *failure) {

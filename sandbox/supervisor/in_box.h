@@ -4,7 +4,12 @@
 
 #include "program.h"
 
-enum order_kind { ORDER_RUN = 'r', ORDER_KILL = 'k', ORDER_COLLECT = 'c' };
+enum order_kind {
+    ORDER_RUN = 'r',
+    ORDER_KILL = 'k',
+    ORDER_COLLECT = 'c',
+    ORDER_LEAVE = 'l' /* to empty its folders and end */
+};
 
 /* One packet on ORDERS_FD, between two processes of one binary. */
 struct order {

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "by_container.h"
+#include "memory.h"
 #include "session.h"
 
 /* How a session's process ends; the host being gone is 0. */
@@ -24,6 +25,8 @@
 #define SESSION_BROKEN 4
 /* bubblewrap's own processes are on their way out when a session says that it is over. */
 #define GOING_S 1.0
+/* The kernel frees what was in a box's memory after the box has gone. */
+#define FREED_S 2.0
 
 bool hold_session_in_boxes(void) {
     struct frame start;
@@ -67,7 +70,7 @@ static void add_own_settings(struct bytes *into) {
 }
 
 static void add_memory_kills(struct bytes *into) {
-    bytes_format(into, "%ld", memory_kills(CONTAINER_OOM_COUNTERS));
+    bytes_format(into, "%ld", memory_kills(CONTAINER_COUNTERS));
 }
 
 /* Names for people, and where each is found. */
@@ -123,7 +126,8 @@ static bool is_alone(void *context) {
 static bool has_company(void) { return kill(-1, 0) == 0 || errno != ESRCH; }
 
 /* NULL, or why the slot must not be used again. */
-static const char *hold_one_session(const struct bytes before[STATES]) {
+static const char *hold_one_session(const struct bytes before[STATES],
+                                    int64_t without_owner_before) {
     struct child session;
     pid_t pid = fork();
     if (pid < 0)
@@ -140,7 +144,13 @@ static const char *hold_one_session(const struct bytes before[STATES]) {
         return "processes could not be killed";
     if (shell_code(session.status) != SESSION_CLEAN)
         return "a session broke";
-    return left ? "processes outlived their session" : difference(before);
+    if (left)
+        return "processes outlived their session";
+    const char *changed = difference(before);
+    if (changed == NULL &&
+        !await_memory_freed(CONTAINER_COUNTERS, without_owner_before, now() + FREED_S))
+        changed = "memory in use";
+    return changed;
 }
 
 /* PID 1 never reads what the host says, so that it holds nothing of it; it only waits for it. */
@@ -155,10 +165,11 @@ void serve_slot(void) {
     watch_begin();
     isolation_by_container(); /* for its checks: we must be PID 1 */
     look(before);
+    int64_t without_owner_before = memory_without_owner(CONTAINER_COUNTERS);
     do {
         say_to_host("ready");
         await_host();
-        why = hold_one_session(before);
+        why = hold_one_session(before, without_owner_before);
     } while (why == NULL);
     struct bytes body = {0};
     bytes_format(&body, "{\"type\":\"unclean\",\"why\":\"%s\"}", why);

@@ -32,8 +32,6 @@ char *const GRADER_ENV[] = {
     "PYTHONDONTWRITEBYTECODE=1",
     NULL,
 };
-const char *const CONTAINER_OOM_COUNTERS[] = {"/sys/fs/cgroup/memory/memory.oom_control",
-                                              "/sys/fs/cgroup/memory.events", NULL};
 
 static const char *const KIND_WORDS[] = {"", "missing", "bad-arguments", "no-space", "failed",
                                          "in-python"};
@@ -252,22 +250,6 @@ int shell_code(int status) {
 
 int ended_code(const struct child *child) {
     return child->ended ? shell_code(child->status) : 128 + SIGKILL;
-}
-
-long memory_kills(const char *const *paths) {
-    for (; *paths != NULL; paths++) {
-        FILE *file = fopen(*paths, "re");
-        char line[128];
-        long kills = 0;
-        if (file == NULL)
-            continue;
-        while (fgets(line, sizeof line, file) != NULL)
-            if (strncmp(line, "oom_kill ", 9) == 0)
-                kills += strtol(line + 9, NULL, 10);
-        fclose(file);
-        return kills;
-    }
-    return 0;
 }
 
 const char *program_path(const char *name, char path[MESSAGE_BYTES]) {

@@ -70,14 +70,11 @@ void become_undumpable(void);
 int shell_code(int status);
 /* The same of a child that was killed, which it may still be dying of. */
 int ended_code(const struct child *child);
-/* How often the kernel killed for memory, from the first counter file that can be read. */
-long memory_kills(const char *const *paths);
 /* The program as exec takes it; an empty PATH means these folders. `python` may be NULL. */
 const char *program_path(const char *name, char path[MESSAGE_BYTES]);
 /* exec, or why not. */
 noreturn void exec_program(const char *path, char *const *argv, char *const *env);
 
 extern char *const GRADER_ENV[];
-extern const char *const CONTAINER_OOM_COUNTERS[];
 
 #endif

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from deploy.demo.lms import StandInLms
+from deploy.demo.processes import free_port
 from tests.acceptance.services import PrivateRedis
 from tests.acceptance.site import Site
 from tests.support import postgres
@@ -13,7 +14,8 @@ from tests.support import postgres
 
 @pytest.fixture
 def lms() -> Iterator[StandInLms]:
-    with StandInLms() as running:
+    # Where nobody else is put while it is away, as are ports that Linux chooses.
+    with StandInLms(port=free_port()) as running:
         yield running
 
 

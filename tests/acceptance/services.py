@@ -54,7 +54,7 @@ class PrivateRedis:
 def require_docker_images() -> None:
     """Docker and our images, built from this tree if they are older. Skips, or fails in CI."""
     try:
-        client = docker.from_env(timeout=20)
+        client = docker.from_env()
     except docker.errors.DockerException:
         missing_service("Docker Engine")
         return

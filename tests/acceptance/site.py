@@ -73,6 +73,11 @@ class Site:
 
     # -- the server ------------------------------------------------------------------------------
 
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """The server's, as they stand in its environment."""
+        return self._settings
+
     def prepare(self) -> None:
         self.command("db", "upgrade")
         self.command("queue", "add", QUEUE)
@@ -105,7 +110,7 @@ class Site:
         return json.loads(self.command(*arguments, "--json"))
 
     def capa(self) -> CapaClient:
-        return CapaClient(url=self.url, username="lms", password=PASSWORD)
+        return CapaClient(url=self.url, username="lms", password=PASSWORD, read_timeout_s=START_S)
 
     # -- the course team -------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ def test_the_demo_ends_with_0_when_every_grade_is_right() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -17,11 +17,12 @@ from tests.worker.fakes import eventually
 
 LEARNERS = 8
 """More than the failures that open the breaker."""
-BACK_S = 30.0
+BACK_S = 60.0
+ANSWER_S = 60.0
 QUICKER = {
-    "xqueue_server.redelivery.EXACT_DELAYS_S": (0.2, 0.2, 0.2),
-    "xqueue_server.redelivery.JITTERED_DELAYS_S": (0.4, 0.4),
-    "xqueue_server.redelivery.LAST_DELAY_S": 0.4,
+    "xqueue_server.callbacks.redelivery.EXACT_DELAYS_S": (0.2, 0.2, 0.2),
+    "xqueue_server.callbacks.redelivery.JITTERED_DELAYS_S": (0.4, 0.4),
+    "xqueue_server.callbacks.redelivery.LAST_DELAY_S": 0.4,
     "xqueue_server.storage.breakers.PROBE_EVERY_S": (0.2, 0.4),
 }
 """Two, ten and thirty seconds, and so on, otherwise."""
@@ -59,7 +60,7 @@ def test_grades_made_during_an_outage_arrive_when_it_is_over(
     submitted = [submit(lms, site.capa()) for _ in range(LEARNERS)]
     account = {"username": "grader", "password": PASSWORD}
     with closing(
-        NewWatcher(url=site.url, queue=QUEUE, handler=grade, timeout_s=10, **account)
+        NewWatcher(url=site.url, queue=QUEUE, handler=grade, timeout_s=ANSWER_S, **account)
     ) as watcher:
         while watcher.take_turn() is Turn.ANSWERED:
             pass

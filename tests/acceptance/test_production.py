@@ -28,7 +28,7 @@ GRADER = "xqueue/grader-functions:local"
 AT_ONCE = 2
 MANY = 30
 MANY_S = 120.0
-PROMPT_S = 30.0
+PROMPT_S = 60.0
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from tests.acceptance.classroom import RIGHT, submit
 from tests.acceptance.site import QUEUE, Author, Site
 from tests.worker.fakes import eventually
 
-GRADE_S = 40.0
+GRADE_S = 120.0
+"""Two rounds of the worker, on a busy machine."""
 GRADER_FILE = """
 name: square
 title: The square of a number

@@ -11,7 +11,6 @@ from deploy.demo.lms import StandInLms
 from tests.acceptance.classroom import RIGHT, submit
 from tests.acceptance.site import QUEUE, Site
 from tests.kit.written import write_files
-from tests.support.sandboxes import engine  # noqa: F401 - a fixture
 from tests.worker.fakes import eventually
 
 WAIT_S = 120.0
@@ -29,7 +28,7 @@ CONTAINER, BOX = InputStatus.INCORRECT, InputStatus.CORRECT
 
 
 def test_another_isolation_counts_from_the_next_submission_on(
-    engine: object,  # noqa: F811
+    engine: object,
     server_site: Site,
     lms: StandInLms,
     tmp_path: Path,

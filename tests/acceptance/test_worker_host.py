@@ -61,5 +61,5 @@ def test_a_host_is_shown_follows_what_is_wanted_of_it_and_takes_leave(
     assert_taken_once(lms, submitted)
     assert_nothing_left(site, len(submitted))
 
-    worker.stop()
+    worker.stop(PROMPT_S)  # not killed: it could not take leave
     assert hosts(site) == []

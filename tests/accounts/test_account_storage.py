@@ -7,9 +7,9 @@ import dataclasses
 import pytest
 from sqlalchemy import event
 
-from xqueue_server.account import ALL_QUEUES, Account, Grant, Role
 from xqueue_server.errors import Conflict, InvalidRequest, NotFound
-from xqueue_server.queue import Queue
+from xqueue_server.models.account import ALL_QUEUES, Account, Grant, Role
+from xqueue_server.models.queue import Queue
 from xqueue_server.storage import Storage, accounts, browsing, queues
 
 LMS_ON_Q = Grant(role=Role.LMS, queue="q")
@@ -238,3 +238,26 @@ def test_a_grant_on_a_removed_queue_counts_for_nothing(storage: Storage) -> None
     with storage.write() as tx:
         queues.remove(tx, "q", actor=ACTOR)
         assert accounts.valid_queue_names(tx, account) == []
+
+
+def test_an_address_is_set_and_removed_and_the_record_does_not_say_which(
+    storage: Storage,
+) -> None:
+    with storage.write() as tx:
+        accounts.add(
+            tx, name="jane", password_hash="h", grants=(), actor=ACTOR, email="jane@example.org"
+        )
+    assert read(storage, "jane").email == "jane@example.org"
+    for email in (None, None, "j@x.org"):
+        with storage.write() as tx:
+            accounts.set_email(tx, "jane", email, actor=ACTOR)
+        assert read(storage, "jane").email == email
+    assert events_of(storage, "jane") == ["added", "e-mail set", "e-mail removed", "e-mail set"]
+    assert "j@x.org" not in repr(read(storage, "jane"))
+
+
+@pytest.mark.parametrize("email", ["", "jane", "a b@x.org", "a@b@c", "a\0@x", "x" * 250 + "@x.org"])
+def test_what_is_no_address_is_refused(storage: Storage, email: str) -> None:
+    add(storage)
+    with pytest.raises(InvalidRequest, match="no e-mail address"), storage.write() as tx:
+        accounts.set_email(tx, "lms", email, actor=ACTOR)

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from xqueue_server.client_address import client_address
+from xqueue_server.accounts.client_address import client_address
 
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("::1/128"), ip_network("2001:db8::/32")]
 PROXY, CLIENT = "10.0.0.1", "198.51.100.7"

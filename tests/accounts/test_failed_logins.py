@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xqueue_server.failed_logins import FailedLogins
+from xqueue_server.accounts.failed_logins import FailedLogins
 
 
 class Stopwatch:

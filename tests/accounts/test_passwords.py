@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from xqueue_server import passwords
+from xqueue_server.accounts import passwords
 from xqueue_server.errors import InvalidRequest, NotSignedIn
 
 
@@ -69,7 +69,7 @@ def test_a_django_hash_with_absurd_iterations_is_not_computed() -> None:
     stored = django_hash("x").replace("$1000$", "$900000000$")
     began = time.monotonic()
     assert not passwords.verify(stored, "x")
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 30  # they would take minutes
     assert not passwords.is_importable(stored)
 
 

@@ -11,27 +11,29 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 from sqlalchemy import text
 
 from deploy.demo.capa import CapaClient
 from deploy.demo.lms import StandInLms
 from deploy.demo.processes import LongRunning, answers_http, command, free_port, stop_all
 from tests.server.builders import PASSWORD, add_account, add_queue
-from xqueue_server import leasing, results
-from xqueue_server.account import Account, Role
-from xqueue_server.leasing import FailureKind
-from xqueue_server.queue import Queue
+from xqueue_server.models.account import Account, Role
+from xqueue_server.models.queue import Queue
+from xqueue_server.models.submission import LeasedSubmission
 from xqueue_server.storage import Storage, open_storage, queues
-from xqueue_server.submission import LeasedSubmission
+from xqueue_server.submissions import leasing, results
+from xqueue_server.submissions.leasing import FailureKind
 
 QUEUE = "cs101"
 COURSE = "course-v1:DemoX+CS101+2026"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 START_S = 60.0
+PATIENCE_MS = 60_000
+expect.set_options(timeout=PATIENCE_MS)  # of 5 s otherwise, which a loaded machine may need
 QUICKER = {
-    "xqueue_server.redelivery.REFUSED_DELAYS_S": (0.3, 0.3, 0.3, 0.3),
-    "xqueue_server.redelivery.REFUSED_TRIES": 2,
+    "xqueue_server.callbacks.redelivery.REFUSED_DELAYS_S": (0.3, 0.3, 0.3, 0.3),
+    "xqueue_server.callbacks.redelivery.REFUSED_TRIES": 2,
 }
 """Otherwise a refusal is believed after a quarter of an hour."""
 EARLIER = "UPDATE callbacks SET retry_from = retry_from - :us WHERE submission_id = :of"
@@ -53,7 +55,7 @@ class Installation:
 
     def submit(self, problem: str = "square", learner: int = 7) -> str:
         """Over HTTP, as an LMS does."""
-        client = CapaClient(url=self.url, username="lms", password=PASSWORD)
+        client = CapaClient(url=self.url, username="lms", password=PASSWORD, read_timeout_s=START_S)
         block = f"block-v1:{COURSE.removeprefix('course-v1:')}+type@problem+block@{problem}"
         url = f"{self.lms.origin}/courses/{COURSE}/xqueue/{learner}/{block}/score_update"
         header = {"lms_callback_url": url, "lms_key": secrets.token_hex(16), "queue_name": QUEUE}
@@ -167,7 +169,7 @@ class Tab:
 def open_tab(browser: Browser, url: str, **options: object) -> Tab:
     """What the console says and what is blocked is collected: a test fails on it."""
     context: BrowserContext = browser.new_context(**options)  # type: ignore[arg-type]
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     tab = Tab(page=page, url=url)
 

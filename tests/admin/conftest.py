@@ -12,7 +12,7 @@ from tests.admin.visitor import Visitor
 from tests.server.builders import QUEUE, add_account
 from tests.server.conftest import desk, environment, server, server_settings
 from tests.server.web_client import Server
-from xqueue_server.account import ALL_QUEUES, Role
+from xqueue_server.models.account import ALL_QUEUES, Role
 from xqueue_server.web.admin import session
 
 __all__ = ["desk", "environment", "server", "server_settings"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from tests.admin.hosts import announcement
 from tests.server.builders import INVALID_GRADE, callback_url, grade
 from tests.server.web_client import Server
-from xqueue_server import workforce
-from xqueue_server.leasing import FailureKind
 from xqueue_server.storage import outbox
 from xqueue_server.storage.attempts import Ending
+from xqueue_server.submissions.leasing import FailureKind
+from xqueue_server.workload import workforce
 
 
 def announce(server: Server) -> None:

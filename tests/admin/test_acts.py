@@ -12,12 +12,12 @@ from tests.admin.sample import announce, fill
 from tests.admin.visitor import Visitor
 from tests.server.builders import PASSWORD, QUEUE, add_account, add_queue, callback_url, grade
 from tests.server.web_client import Server
-from xqueue_server.account import ALL_QUEUES, Grant, Role
-from xqueue_server.callback import CallbackState
-from xqueue_server.leasing import FailureKind
+from xqueue_server.models.account import ALL_QUEUES, Grant, Role
+from xqueue_server.models.callback import CallbackState
+from xqueue_server.models.submission import SubmissionState
 from xqueue_server.storage import accounts, audit, deadlines, queues, tokens, workers
-from xqueue_server.submission import SubmissionState
-from xqueue_server.web.admin import session
+from xqueue_server.submissions.leasing import FailureKind
+from xqueue_server.web.admin import bulk_pages, session
 from xqueue_server.web.admin.routes import ROUTES
 
 POSTS = [route for route in ROUTES if route.method == "POST"]
@@ -260,6 +260,26 @@ def test_bulk_regrade_says_how_many_the_lms_has_and_is_found_again(
     assert f"/admin/submissions/{found['held']}" not in page.text
 
 
+def test_bulk_regrade_that_takes_too_long_is_continued_as_the_same_one(
+    server: Server, admin: Visitor, signed_in: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(server)
+    monkeypatch.setattr(bulk_pages, "LONGEST_S", -1.0)
+    page = admin.send(
+        admin.see("/admin/bulk/regrade", queue=QUEUE), "/admin/bulk/regrade", reason="rounding"
+    )
+    assert "0 submissions queued to be graded anew. Time was over before the end" in page.text
+    assert "Grade anew 2 submissions?" in page.text
+    monkeypatch.undo()
+    page = admin.send(page, "/admin/bulk/regrade")
+
+    assert "2 submissions queued to be graded anew." in page.text
+    assert "<h1>Regrade 1</h1>" in page.text
+    other = signed_in(Role.OPERATOR, name="somebody-else")
+    continued = {"queue": QUEUE, "continue": "1"}
+    assert other.see("/admin/bulk/regrade", **continued).status == 404
+
+
 def test_changed_scores_that_the_lms_keeps_are_downloaded(
     server: Server, admin: Visitor, signed_in: SignedIn
 ) -> None:
@@ -396,6 +416,10 @@ def test_an_account_is_made_granted_and_disabled(server: Server, admin: Visitor)
     with server.desk.storage.read() as tx:
         assert accounts.get(tx, "piotr").grants == (Grant(role=Role.OPERATOR, queue=QUEUE),)
 
+    assert admin.send(admin.see(path), f"{path}/email", email="piotr").status == 422
+    address = "p@example.org"
+    assert address in admin.send(admin.see(path), f"{path}/email", email=address).text
+    assert address not in admin.send(admin.see(path), f"{path}/email", email="").text
     admin.send(admin.see(path), f"{path}/revoke")
     assert piotr.see("/admin/").status == 403
     admin.send(admin.see(path), f"{path}/active")
@@ -462,6 +486,17 @@ def test_the_audit_log_shows_to_everybody_what_is_theirs(
     assert operator.see("/admin/events", actor="account lms").status == 403
     assert operator.see("/admin/events", subject="account lms").status == 403
     assert operator.see("/admin/events", subject="queue other").status == 404
+
+
+def test_the_audit_log_begins_with_what_people_did(server: Server, admin: Visitor) -> None:
+    found = fill(server)
+    admin.post(f"/admin/submissions/{found['held']}/release", csrf=admin.csrf)
+
+    begins = admin.see("/admin/events")
+    assert '<td class="nowrap">account chief</td>' in begins.text
+    assert '<td class="nowrap">account lms</td>' not in begins.text
+    everything = admin.see("/admin/events", by="all")
+    assert '<td class="nowrap">account lms</td>' in everything.text
 
 
 def test_a_forged_word_about_what_was_done_is_not_shown(admin: Visitor) -> None:

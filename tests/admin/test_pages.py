@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.admin.conftest import SignedIn
+from tests.admin.hosts import announcement
 from tests.admin.sample import fill
 from tests.admin.visitor import Visitor
 from tests.conftest import database_url
@@ -21,10 +22,12 @@ from tests.server.builders import (
     callback_url,
 )
 from tests.server.web_client import Server
-from xqueue_server.account import Role
-from xqueue_server.leasing import FailureKind
-from xqueue_server.storage import accounts, callbacks, course_grants
+from xqueue_server.models.account import Role
+from xqueue_server.storage import accounts, callbacks, course_grants, readiness
 from xqueue_server.storage.course_grants import CourseGrant
+from xqueue_server.storage.readiness import HostReport
+from xqueue_server.submissions.leasing import FailureKind
+from xqueue_server.workload import workforce
 
 __all__ = ["database_url"]
 
@@ -114,6 +117,41 @@ def test_a_list_says_of_each_why_it_is_there_and_what_next(server: Server, admin
     assert "Its grader is broken, or does not exist." in text
     assert "The LMS did not take the message: its last answer was 400." in text
     assert "Mend the cause, then send it again" in text
+
+
+def test_the_overview_warns_of_hosts_that_are_silent_or_not_safe(
+    server: Server, admin: Visitor
+) -> None:
+    storage, grader = server.desk.storage, server.desk.grader
+    workforce.announce(storage, grader, announcement("silent-host"))
+    server.desk.clock.advance(60)
+    workforce.announce(storage, grader, announcement("unsafe-host", is_canary_ok=False))
+
+    page = admin.see("/admin/").text
+    assert "silent-host has not been heard of since" in page
+    assert "The sandbox of unsafe-host does not pass its own check" in page
+
+
+def test_a_host_says_which_grader_is_not_ready_on_it(server: Server, admin: Visitor) -> None:
+    workforce.announce(server.desk.storage, server.desk.grader, announcement("grade-1"))
+    with server.desk.storage.write() as tx:
+        for version, problem in ((1, None), (2, "the image <can> not be fetched")):
+            readiness.store(
+                tx,
+                HostReport(
+                    queue=QUEUE,
+                    name="square",
+                    version=version,
+                    host="grade-1",
+                    is_ready=problem is None,
+                    problem=problem,
+                ),
+            )
+
+    page = admin.see("/admin/workers").text
+    assert "the image &lt;can&gt; not be fetched" in page
+    assert "version 2 of" in page
+    assert "version 1 of" not in page
 
 
 def test_what_the_learner_sent_is_shown_on_demand_and_on_record(

@@ -6,12 +6,12 @@ import pytest
 
 from tests.conftest import database_url
 from tests.server.builders import QUEUE, Desk, add_account
-from xqueue_server import people
-from xqueue_server.access import REPAIR, SEE, scope_of
-from xqueue_server.account import ALL_QUEUES, Grant, Role
+from xqueue_server.accounts import people
+from xqueue_server.accounts.access import REPAIR, SEE, scope_of
 from xqueue_server.errors import Conflict, InvalidRequest, NotSignedIn
 from xqueue_server.identity_providers import Person
-from xqueue_server.storage import accounts, audit, course_grants
+from xqueue_server.models.account import ALL_QUEUES, Grant, Role
+from xqueue_server.storage import accounts, audit, course_grants, events
 from xqueue_server.storage.course_grants import CourseGrant
 
 __all__ = ["database_url"]
@@ -108,3 +108,33 @@ def test_the_record_is_searched_by_subject_actor_and_id(desk: Desk) -> None:
     with desk.storage.read() as tx:
         assert audit.latest_of_actor(tx, "account grader") == leased.id
         assert audit.latest_of_actor(tx, "account nobody") is None
+
+
+def test_what_people_did_is_found_among_what_machines_did(desk: Desk) -> None:
+    mine = [f"account {name}" for name in ("zoe", "adam")]
+    with desk.storage.write() as tx:
+        for number in range(6):
+            desk_actor = mine[number % 2] if number in (0, 3) else "account lms"
+            events.append(tx, subject=f"queue {number}", actor=desk_actor, why="paused")
+    with desk.storage.read() as tx:
+        known = audit.actors(tx)
+        newest = audit.page_of(tx, mine, limit=1)
+        older = audit.page_of(tx, mine, limit=5, before=newest[0].id)
+        nobody = audit.page_of(tx, [], limit=5)
+
+    assert list(known) == sorted(known)
+    assert {*mine, "account lms"} <= set(known)
+    assert [event.subject for event in (*newest, *older)] == ["queue 3", "queue 0"]
+    assert list(nobody) == []
+
+
+def test_an_account_gets_the_verified_address_and_keeps_what_an_administrator_has_set(
+    desk: Desk,
+) -> None:
+    unverified = Person(issuer=OLGA.issuer, subject=OLGA.subject, name=OLGA.name)
+    assert people.account_for(desk.storage, unverified, ()).email is None
+    found = people.account_for(desk.storage, OLGA, ())
+    assert found.email == "o@x.org"
+    with desk.storage.write() as tx:
+        accounts.set_email(tx, found.name, "olga@lms.example", actor="test")
+    assert people.account_for(desk.storage, OLGA, ()).email == "olga@lms.example"

@@ -9,8 +9,8 @@ from tests.admin.visitor import Visitor
 from tests.conftest import database_url
 from tests.server.builders import PASSWORD, QUEUE, add_account
 from tests.server.web_client import Server
-from xqueue_server import passwords
-from xqueue_server.account import Role
+from xqueue_server.accounts import passwords
+from xqueue_server.models.account import Role
 from xqueue_server.storage import accounts
 from xqueue_server.web.admin import session
 

@@ -25,8 +25,8 @@ from tests.admin.issuer import (
 from tests.admin.visitor import Page, Visitor
 from tests.server.builders import Desk, add_account
 from xqueue_server import settings
-from xqueue_server.account import ALL_QUEUES, Grant, Role
 from xqueue_server.app import create_app
+from xqueue_server.models.account import ALL_QUEUES, Grant, Role
 from xqueue_server.storage import accounts, identities
 from xqueue_server.web.admin import session
 
@@ -82,7 +82,7 @@ def way_back(visitor: Visitor, next_: str = "/admin/") -> str:
     """The path on which the provider sends the browser back."""
     leaving = visitor.raw("GET", "/admin/sign-in/away", query_string={"next": next_})
     assert leaving.status_code == 303, leaving.get_data(as_text=True)
-    answer = requests.get(leaving.headers["Location"], allow_redirects=False, timeout=10)
+    answer = requests.get(leaving.headers["Location"], allow_redirects=False, timeout=60)
     back = urlsplit(answer.headers["Location"])
     assert back.netloc == "localhost"
     return f"{back.path}?{back.query}"
@@ -165,7 +165,11 @@ def test_an_email_that_nobody_has_verified_makes_no_administrator(
     assert "No access yet" in page.text
 
 
-NOW = int(time.time())
+def from_now(seconds: int) -> int:
+    """Of the moment when a token is made, long after this module was imported."""
+    return int(time.time()) + seconds
+
+
 BENT: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "another nonce": lambda claims: claims | {"nonce": "of another sign-in"},
     "no nonce": lambda claims: {k: v for k, v in claims.items() if k != "nonce"},
@@ -174,10 +178,10 @@ BENT: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "several audiences": lambda claims: claims | {"aud": [CLIENT_ID, "another client"]},
     "authorized for another": lambda claims: claims | {"azp": "another client"},
     "another issuer": lambda claims: claims | {"iss": "https://evil.example.org"},
-    "expired": lambda claims: claims | {"iat": NOW - 900, "exp": NOW - 600},
+    "expired": lambda claims: claims | {"iat": from_now(-900), "exp": from_now(-600)},
     "never expires": lambda claims: {k: v for k, v in claims.items() if k != "exp"},
     "no subject": lambda claims: {k: v for k, v in claims.items() if k != "sub"},
-    "made in the future": lambda claims: claims | {"iat": NOW + 3600, "exp": NOW + 7200},
+    "made in the future": lambda claims: claims | {"iat": from_now(3600), "exp": from_now(7200)},
 }
 
 
@@ -373,7 +377,7 @@ def test_people_sign_in_at_the_lms(made: Made, lms: FakeLms, desk: Desk) -> None
 @pytest.mark.parametrize(
     "bend",
     [
-        lambda claims: claims | {"exp": NOW - 600},
+        lambda claims: claims | {"exp": from_now(-600)},
         lambda claims: {k: v for k, v in claims.items() if k != "exp"},
         lambda claims: {k: v for k, v in claims.items() if k != "preferred_username"},
         lambda claims: claims | {"preferred_username": ""},

@@ -14,9 +14,9 @@ from werkzeug.test import TestResponse
 from tests.api import contract
 from tests.server.builders import PASSWORD, QUEUE, Desk, add_account, lms_body
 from tests.server.web_client import HandedOut, Server, read_handed_out
-from xqueue_server.account import Account, Grant, Role
-from xqueue_server.api_token import new_token, token_hash
 from xqueue_server.instant import to_datetime
+from xqueue_server.models.account import Account, Grant, Role
+from xqueue_server.models.api_token import new_token, token_hash
 from xqueue_server.storage import Storage, policies, tokens
 
 OTHER = "other"

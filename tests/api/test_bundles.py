@@ -7,8 +7,8 @@ import io
 import pytest
 
 from tests.api.callers import BUNDLE, OTHER, Site, digest_of, problem_of, publication
-from xqueue_server.account import Role
-from xqueue_server.grader import MAX_BUNDLE_BYTES
+from xqueue_server.models.account import Role
+from xqueue_server.models.grader import MAX_BUNDLE_BYTES
 from xqueue_server.storage import bundles
 
 PATH = f"/bundles/{digest_of(BUNDLE)}"
@@ -113,7 +113,7 @@ def test_whoever_authors_nothing_can_not_store_bundles(site: Site) -> None:
 def test_an_account_can_not_fill_the_database_with_bundles(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("xqueue_server.publishing.MOST_UNUSED_BUNDLES", 2)
+    monkeypatch.setattr("xqueue_server.authoring.publishing.MOST_UNUSED_BUNDLES", 2)
     site.author.publish()
     for content in (b"one", b"two"):
         assert site.author.put_bundle(content).status_code == 201

@@ -9,12 +9,12 @@ import pytest
 
 from tests.api.callers import BUNDLE, Site, digest_of, manifest
 from tests.server.builders import QUEUE, change_queue, grade, lms_body
-from xqueue_server import holding, leasing
-from xqueue_server.choosing import NONE_BELIEVED_S, Choosing, wish_of
-from xqueue_server.grader import LeasedGrader
-from xqueue_server.leasing import FailureKind
-from xqueue_server.queue import Queue
+from xqueue_server.models.grader import LeasedGrader
+from xqueue_server.models.queue import Queue
 from xqueue_server.storage import lease_graders, readiness
+from xqueue_server.submissions import holding, leasing
+from xqueue_server.submissions.choosing import NONE_BELIEVED_S, Choosing, wish_of
+from xqueue_server.submissions.leasing import FailureKind
 
 SQUARE = {
     "name": "square",

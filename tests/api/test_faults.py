@@ -9,10 +9,10 @@ import pytest
 
 from tests.api.callers import Site, problem_of
 from tests.server.builders import INVALID_GRADE, QUEUE, add_queue, change_queue
-from xqueue_server.account import Role
-from xqueue_server.fault import MAX_SIGNATURE_CHARS, signature_of
-from xqueue_server.leasing import FailureKind
+from xqueue_server.models.account import Role
+from xqueue_server.models.fault import MAX_SIGNATURE_CHARS, signature_of
 from xqueue_server.storage import queues
+from xqueue_server.submissions.leasing import FailureKind
 
 TRACEBACK = """Traceback (most recent call last):
   File "/graders/cache/8f1b/grade.py", line 12, in grade

@@ -9,7 +9,7 @@ import pytest
 
 from tests.api.callers import Site, manifest, publication
 from tests.server.builders import QUEUE, grade
-from xqueue_server import trying
+from xqueue_server.authoring import trying
 from xqueue_server.files.local import LocalFiles
 from xqueue_server.storage import forgeable, trials
 

@@ -15,7 +15,7 @@ from graders.languages import LANGUAGES
 from sandbox import transcript
 from sandbox.run import Isolation
 from tests.api.callers import manifest
-from xqueue_server import grader, manifest_rules
+from xqueue_server.models import grader, manifest_rules
 
 GONE = object()
 GOOD: list[Mapping[str, Any]] = [

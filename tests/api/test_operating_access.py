@@ -9,7 +9,7 @@ import pytest
 
 from tests.api.callers import OTHER, ApiClient, Site, problem_of
 from tests.server.builders import COURSE, QUEUE
-from xqueue_server.account import ALL_QUEUES, Role
+from xqueue_server.models.account import ALL_QUEUES, Role
 from xqueue_server.storage import accounts, course_grants
 from xqueue_server.storage.course_grants import CourseGrant
 from xqueue_server.web.api.operating.routes import OPERATING_ROUTES

@@ -9,8 +9,8 @@ import pytest
 
 from tests.api.callers import OTHER, ApiClient, Site, problem_of
 from tests.server.builders import COURSE, PASSWORD, QUEUE
-from xqueue_server.account import ALL_QUEUES, Role
 from xqueue_server.instant import to_datetime
+from xqueue_server.models.account import ALL_QUEUES, Role
 from xqueue_server.storage import accounts
 
 
@@ -139,7 +139,7 @@ def test_a_token_is_shown_once_and_opens_what_it_is_for(site: Site) -> None:
 def test_a_token_never_allows_more_than_its_maker_may(site: Site, wanted: dict[str, str]) -> None:
     maker = site.password(site.account("maker", Role.VIEWER))
     problem_of(maker.call("POST", "/tokens", json={"scopes": [wanted]}), 409, "conflict")
-    assert maker.get("/tokens") == {"tokens": []}
+    assert maker.get("/tokens") == {"tokens": [], "next": None}
 
 
 def test_a_token_makes_no_tokens(site: Site) -> None:
@@ -205,3 +205,33 @@ def test_who_did_it_by_which_token_is_recorded(site: Site, admin: ApiClient) -> 
     (last, *_) = admin.get("/events", subject=f"queue {QUEUE}")["events"]
     assert (last["why"], last["detail"]) == ("paused", "mending")
     assert last["actor"].startswith("account operator by token ")
+
+
+def test_accounts_and_tokens_are_listed_a_page_at_a_time_newest_first(site: Site) -> None:
+    admin = site.password(site.account("admin", Role.ADMIN, queue=ALL_QUEUES))
+    for name, made in (("accounts", "POST /accounts"), ("tokens", "POST /tokens")):
+        for number in range(3):
+            body: dict[str, Any] = {"name": f"new-{number}"}
+            if name == "tokens":
+                body = {"scopes": [{"role": "admin", "queue": "*"}]}
+            assert admin.call("POST", made.partition(" ")[2], json=body).status_code == 201
+        whole = [each["id"] for each in admin.get(f"/{name}")[name]]
+        found, cursor = [], ""
+        while cursor is not None:
+            page = admin.get(f"/{name}", limit="2", **({"cursor": cursor} if cursor else {}))
+            assert len(page[name]) <= 2
+            found += [each["id"] for each in page[name]]
+            cursor = page["next"]
+        assert found == whole == sorted(whole, reverse=True)
+        assert len(found) >= 3
+
+
+def test_an_address_is_set_kept_and_taken_away(site: Site, admin: ApiClient) -> None:
+    added = {"name": "eve", "email": "eve@example.org"}
+    assert admin.call("POST", "/accounts", json=added).get_json()["email"] == "eve@example.org"
+    admin.call("PATCH", "/accounts/eve", json={"active": True})
+    assert admin.get("/accounts/eve")["email"] == "eve@example.org"
+    for wrong in ("eve", 5):
+        refused = admin.call("PATCH", "/accounts/eve", json={"email": wrong})
+        problem_of(refused, 422, "invalid")
+    assert admin.call("PATCH", "/accounts/eve", json={"email": None}).get_json()["email"] is None

@@ -8,10 +8,10 @@ import pytest
 
 from tests.api.callers import OTHER, ApiClient, Site, problem_of
 from tests.server.builders import COURSE, QUEUE
-from xqueue_server import history
-from xqueue_server.account import ALL_QUEUES, Role
+from xqueue_server.models.account import ALL_QUEUES, Role
 from xqueue_server.storage import policies
 from xqueue_server.web.desires import KEPT_S, Desires
+from xqueue_server.workload import history
 
 
 @pytest.fixture
@@ -209,13 +209,14 @@ def test_deadlines_are_told_listed_and_removed(site: Site, operator: ApiClient) 
     viewer = site.token("viewer", Role.VIEWER)
     problem_of(viewer.call("DELETE", path), 403, "forbidden")
     assert operator.call("DELETE", path).status_code == 204
-    assert operator.get("/deadlines") == {"deadlines": []}
+    assert operator.get("/deadlines") == {"deadlines": [], "next": None}
 
 
 @pytest.mark.parametrize(
     ("changed", "where"),
     [
         ({"at": "soon"}, "at"),
+        ({"at": "9999-12-31T23:59:59-14:00"}, "at"),
         ({"at": "2026-02-01T18:00:00"}, "at"),
         ({"submissions": 0}, "submissions"),
         ({"opens_at": "2026-03-01T00:00:00Z"}, "opens_at"),

@@ -16,9 +16,10 @@ from tests.server.builders import (
     callback_url,
     grade,
 )
-from xqueue_server.account import ALL_QUEUES, Role
+from xqueue_server.models.account import ALL_QUEUES, Role
 from xqueue_server.storage import attempts, outbox
 from xqueue_server.storage.attempts import Ending
+from xqueue_server.web.api.operating import bulk
 
 REFUSED = Ending(status=404, error=None, response="no such page", duration_us=1000)
 
@@ -293,6 +294,20 @@ def test_a_regrade_goes_on_as_the_same_batch_for_who_asked_for_it(
     assert (batch["counts"]["waiting"], batch["reason"]) == (2, "x")
     problem_of(operator.call("GET", "/regrades"), 403, "forbidden")
     problem_of(everywhere.call("GET", "/regrades/999"), 404, "not-found")
+
+
+def test_what_takes_too_long_is_said_to_be_incomplete_and_can_be_sent_again(
+    site: Site, operator: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = hold(site)
+    question = {"action": "release", "selection": {"queue": QUEUE}, "confirmed_count": 1}
+    monkeypatch.setattr(bulk, "LASTS_AT_MOST_S", -1.0)
+    done = post(operator, "/submissions/bulk", question)
+    assert (done["count"], done["complete"]) == (0, False)
+    assert site.desk.see(held).state == "held"
+    monkeypatch.undo()
+    done = post(operator, "/submissions/bulk", question)
+    assert (done["count"], done["complete"]) == (1, True)
 
 
 def test_many_dead_callbacks_are_replayed(site: Site, operator: ApiClient) -> None:

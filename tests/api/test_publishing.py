@@ -9,8 +9,8 @@ import pytest
 
 from tests.api.callers import OTHER, Site, manifest, problem_of, publication
 from tests.server.builders import QUEUE
-from xqueue_server.account import ALL_QUEUES, Role
-from xqueue_server.grader import MAX_TESTS
+from xqueue_server.models.account import ALL_QUEUES, Role
+from xqueue_server.models.grader import MAX_TESTS
 from xqueue_server.storage import browsing, policies
 
 IMAGE = "registry.example.org/graders/square@sha256:" + "a" * 64

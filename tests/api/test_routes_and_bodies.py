@@ -12,8 +12,8 @@ import pytest
 
 from tests.api.callers import Site, problem_of, publication
 from tests.server.builders import QUEUE, add_queue
-from xqueue_server.account import ALL_QUEUES, Role
 from xqueue_server.errors import StorageUnavailable
+from xqueue_server.models.account import ALL_QUEUES, Role
 from xqueue_server.web.api.routes import BASE, ROUTES
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "api.md"
@@ -35,7 +35,7 @@ def test_every_kind_of_problem_is_on_the_page() -> None:
     sources = Path(__file__).parents[2] / "xqueue_server"
     page = PAGE.read_text("utf-8")
     used: set[str] = set()
-    for path in [*(sources / "web" / "api").rglob("*.py"), sources / "publishing.py"]:
+    for path in [*(sources / "web" / "api").rglob("*.py"), sources / "authoring" / "publishing.py"]:
         used |= set(
             re.findall(r'(?:ApiError\(\s*\d+,|Refused\()\s*"([a-z-]+)"', path.read_text("utf-8"))
         )
@@ -55,7 +55,7 @@ def test_answers_are_not_for_browsers_or_caches(site: Site) -> None:
     headers = site.author.call("GET", "/graders").headers
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert "sandbox" in headers["Content-Security-Policy"]
-    assert headers["Cache-Control"] == "private, no-cache"
+    assert headers["Cache-Control"] == "private, no-store"
     assert "XQueue-Extensions" not in headers
 
 

@@ -8,25 +8,25 @@ import pytest
 
 from tests.api.callers import BUNDLE, OTHER, ApiClient, Site, digest_of, problem_of, publication
 from tests.server.builders import PASSWORD, QUEUE
-from xqueue_server.account import ALL_QUEUES, Grant, Role
-from xqueue_server.api_token import new_token
 from xqueue_server.errors import Conflict
-from xqueue_server.leasing import FailureKind
+from xqueue_server.models.account import ALL_QUEUES, QUEUE_ROLES, Grant, Role
+from xqueue_server.models.api_token import new_token
 from xqueue_server.storage import accounts, tokens
+from xqueue_server.submissions.leasing import FailureKind
 
 TRIAL = publication() | {"response": "x"}
 READINESS = {
     "host": "h",
     "items": [{"queue": QUEUE, "name": "square", "version": 1, "ready": True}],
 }
-READING, WRITING, WORKING = "reading", "writing", "working"
+READING, WRITING, CHOOSING, WORKING = "reading", "writing", "choosing", "working"
 ROUTES: dict[str, tuple[str, str, Any]] = {
     "PUT /bundles": (WRITING, f"/bundles/{digest_of(BUNDLE)}", BUNDLE),
     "GET /graders": (READING, f"/graders?queue={QUEUE}", None),
     "POST /graders": (WRITING, "/graders", publication()),
     "GET /graders/one": (READING, f"/graders/{QUEUE}/square", None),
-    "POST /activate": (WRITING, f"/graders/{QUEUE}/square/activate", {"version": 1}),
-    "POST /default": (WRITING, f"/graders/{QUEUE}/square/default", {}),
+    "POST /activate": (CHOOSING, f"/graders/{QUEUE}/square/activate", {"version": 1}),
+    "POST /default": (CHOOSING, f"/graders/{QUEUE}/square/default", {}),
     "GET /tests": (READING, f"/graders/{QUEUE}/square/tests", None),
     "GET /assignments": (WORKING, f"/assignments?queue={QUEUE}", None),
     "GET /assignments/one": (WORKING, f"/assignments/{QUEUE}/square/1", None),
@@ -36,8 +36,8 @@ ROUTES: dict[str, tuple[str, str, Any]] = {
     "POST /trials": (WRITING, "/trials", TRIAL),
 }
 MAY = {
-    "author": {READING, WRITING},
-    "operator": {READING},
+    "author": {READING, WRITING, CHOOSING},
+    "operator": {READING, CHOOSING},
     "grader": {WORKING},
     "lms": set(),
     "stranger": set(),
@@ -55,7 +55,7 @@ def callers(site: Site) -> dict[str, ApiClient]:
         "operator": site.token("an-operator", Role.OPERATOR),
         "grader": site.worker,
         "lms": site.token("an-lms", Role.LMS),
-        "stranger": site.token("a-stranger", *(r for r in Role), queue=OTHER),
+        "stranger": site.token("a-stranger", *QUEUE_ROLES, queue=OTHER),
     }
 
 

@@ -13,11 +13,11 @@ import pytest
 
 from tests.api.callers import OTHER, ApiClient, Site, manifest, problem_of, publication
 from tests.server.builders import QUEUE, change_queue, grade
-from xqueue_server.account import Role
 from xqueue_server.files.local import LocalFiles
-from xqueue_server.housekeeping import tidy
+from xqueue_server.models.account import Role
+from xqueue_server.models.trial import KEPT_S, MOST_FILES_BYTES, MOST_PER_MINUTE, MOST_UNFINISHED
 from xqueue_server.storage import browsing
-from xqueue_server.trial import KEPT_S, MOST_FILES_BYTES, MOST_PER_MINUTE, MOST_UNFINISHED
+from xqueue_server.upkeep.housekeeping import tidy
 
 
 def document(**more: Any) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def test_a_waiting_worker_gets_a_trial_at_once(site: Site) -> None:
     waiting = threading.Thread(target=lambda: got.append(site.lease(wait="15")))
     waiting.start()
     begin(site)
-    waiting.join(10)
+    waiting.join(60)
     assert not waiting.is_alive()
     assert got[0] is not None
 
@@ -111,7 +111,7 @@ def test_a_poll_waits_for_the_end(site: Site) -> None:
     )
     poller.start()
     finish(site)
-    poller.join(10)
+    poller.join()
     assert shown[0]["state"] == "graded"
 
 
@@ -205,7 +205,7 @@ def test_all_files_of_a_trial_have_a_limit_together(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are one JSON text in the server's memory, where a learner's files are streams."""
-    monkeypatch.setattr("xqueue_server.trying.MOST_FILES_BYTES", 5)
+    monkeypatch.setattr("xqueue_server.authoring.trying.MOST_FILES_BYTES", 5)
     begin(site, files={"a": "YWFh", "b": "YmI="})
     refused = site.author.call("POST", "/trials", json=document(files={"a": "YWFh", "b": "YmJi"}))
     assert problem_of(refused, 422, "invalid")["errors"] == [

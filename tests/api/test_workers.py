@@ -8,9 +8,11 @@ import pytest
 
 from tests.api.callers import OTHER, ApiClient, Site, problem_of
 from tests.server.builders import QUEUE
-from xqueue_server import housekeeping, workforce
-from xqueue_server.account import ALL_QUEUES, Role
+from xqueue_server.authoring.publishing import Refused
 from xqueue_server.files.local import LocalFiles
+from xqueue_server.models.account import ALL_QUEUES, Role
+from xqueue_server.upkeep import housekeeping
+from xqueue_server.workload import workforce
 
 DAY_S = 24 * 3600
 
@@ -86,8 +88,11 @@ def test_the_need_of_each_queue_is_told_with_the_workers_of_other_hosts(site: Si
     assert need["reason"]
 
 
-def test_workers_that_end_do_not_count_for_others(site: Site) -> None:
-    announce(site.worker, host(worker(), worker("w-2", state="draining")), "grading-2")
+@pytest.mark.parametrize("state", ["draining", "waiting"])
+def test_workers_that_end_or_have_no_sandbox_do_not_count_for_others(
+    site: Site, state: str
+) -> None:
+    announce(site.worker, host(worker(), worker("w-2", state=state)), "grading-2")
     (need,) = announce(site.worker, host())["desired"]
     assert need["hosts_workers"] == 1
 
@@ -195,6 +200,21 @@ def test_a_host_is_of_the_account_that_announced_it_first(site: Site) -> None:
     problem_of(site.worker.call("PUT", "/workers/grading-1", json=host()), 409, "conflict")
 
 
+def test_of_two_hosts_with_one_name_the_later_one_is_listed(
+    site: Site, operator: ApiClient
+) -> None:
+    """Else they would take each other's place with every beat."""
+    earlier, later = host(worker(), pid=7), host(worker("v-1"), pid=8)
+    later["started_at"] = "2026-01-01T11:00:01+00:00"
+    announce(site.worker, earlier)
+    announce(site.worker, later)
+    refused = site.worker.call("PUT", "/workers/grading-1", json=earlier)
+    assert "--host-name" in problem_of(refused, 409, "conflict")["detail"]
+    (listed,) = operator.get("/workers")["hosts"]
+    assert [each["name"] for each in listed["workers"]] == ["v-1"]
+    announce(site.worker, later)
+
+
 def test_what_another_account_said_in_vain_has_changed_nothing(
     site: Site, operator: ApiClient
 ) -> None:
@@ -213,11 +233,13 @@ def test_what_an_operator_wants_is_told_with_the_next_beat(site: Site, operator:
     wished = operator.call("PUT", "/workers/grading-1/wishes", json={"queue": QUEUE, "count": 4})
     assert wished.status_code == 200
     assert wished.get_json()["wishes"][0]["by"].startswith("account operator by token")
-    assert announce(site.worker, host(worker()))["wishes"] == [{"queue": QUEUE, "count": 4}]
+    (told,) = announce(site.worker, host(worker()))["wishes"]
+    assert told == {"queue": QUEUE, "count": 4, "at": wished.get_json()["wishes"][0]["at"]}
     (listed,) = operator.get("/workers")["hosts"]
     assert [(w["queue"], w["count"]) for w in listed["wishes"]] == [(QUEUE, 4)]
     operator.call("PUT", "/workers/grading-1/wishes", json={"queue": QUEUE, "count": 0})
-    assert announce(site.worker, host())["wishes"] == [{"queue": QUEUE, "count": 0}]
+    (told,) = announce(site.worker, host())["wishes"]
+    assert told["count"] == 0
     path = f"/workers/grading-1/wishes/{QUEUE}"
     assert operator.call("DELETE", path).status_code == 204
     assert announce(site.worker, host())["wishes"] == []
@@ -291,3 +313,40 @@ def test_a_list_that_has_not_changed_is_not_sent_again(site: Site, operator: Api
     first = operator.call("GET", "/workers")
     again = operator.call("GET", "/workers", headers={"If-None-Match": first.headers["ETag"]})
     assert again.status_code == 304
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"started_at": "9999-12-31T23:59:59-23:59"},
+        {"workers": [worker(since_s=10**400)]},
+        {"workers": [worker(since_s=1e308)]},
+    ],
+)
+def test_what_no_page_could_show_again_is_refused(
+    site: Site, operator: ApiClient, changed: dict[str, Any]
+) -> None:
+    """A moment beyond the year 9999 in UTC would break every list of hosts."""
+    refused = site.worker.call("PUT", "/workers/grading-1", json=host() | changed)
+    problem_of(refused, 422, "invalid")
+    assert operator.get("/workers") == {"hosts": []}
+
+
+@pytest.mark.parametrize("name", [".", ".."])
+def test_a_host_that_no_address_can_name_is_refused(name: str) -> None:
+    with pytest.raises(Refused, match=r"host must not be \. or \.\."):
+        workforce.read_announcement(name, host())
+
+
+def test_an_account_announces_only_so_many_hosts(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workforce, "MOST_HOSTS", 2)
+    announce(site.worker, host(), "one")
+    announce(site.worker, host(), "two")
+    problem_of(site.worker.call("PUT", "/workers/three", json=host()), 409, "conflict")
+    announce(site.worker, host(), "two")
+    site.desk.clock.advance(DAY_S + 1)
+    announce(site.worker, host(), "two")
+    workforce.forget_old(site.storage)
+    announce(site.worker, host(), "three")

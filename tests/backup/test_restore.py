@@ -22,8 +22,8 @@ from tests.support.services import missing_service
 from tests.support.traffic import Acknowledged, Traffic, assert_each_graded_once
 from tests.worker.fakes import eventually
 from xqueue_server.files.local import LocalFiles
+from xqueue_server.models.submission import SubmissionState
 from xqueue_server.storage import open_storage, submissions
-from xqueue_server.submission import SubmissionState
 
 EACH = 10
 _IDS = text("SELECT id FROM submissions WHERE callback_url = :url")

@@ -9,26 +9,24 @@ import argparse
 import dataclasses
 import json
 import shutil
-import signal
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
 
-from tests.bench import machine, report
+from tests.bench import event_streams, learner_pages, machine, report
 from tests.bench.campaign import QUEUES, Campaign
 from tests.bench.capacity import suite as capacity
 from tests.bench.database import NoPostgres, check, open_database
+from tests.bench.exam_day import day
 from tests.bench.grading import measures
 from tests.bench.phases import PHASES
 from tests.bench.result import PhaseResult
+from tests.bench.scratch import HERE, scratch
 from tests.bench.server import serving
 
 BACKENDS = ("sqlite", "postgresql")
-SUITES = ("server", "grading", "capacity")
+EXAM_SUITES = ("exam-day", "learner-pages", "event-streams")
+SUITES = ("server", "grading", "capacity", *EXAM_SUITES)
 FULL_PENDING = (0, 20_000, 100_000, 1_000_000)
 QUICK_PENDING = (0, 10_000)
 FULL_HISTORY = 1_000_000
@@ -51,13 +49,13 @@ class Options:
 
 def main() -> int:
     options = _options(sys.argv[1:])
-    signal.signal(signal.SIGTERM, _stop)
     if options.markdown:
         report.make_ready(options.markdown, report.markers_of(options.suites))
     backends = options.backends if "server" in options.suites else ()
-    for backend in backends:
+    of_exams = [suite for suite in EXAM_SUITES if suite in options.suites]
+    for backend in options.backends if of_exams else backends:
         check(backend)
-    with _scratch(options.directory) as directory:
+    with scratch(options.directory) as directory:
         facts = machine.describe(directory)
         _say(f"{'command':8} {options.command}")
         _say("\n".join(f"{name:8} {value}" for name, value in facts.items()))
@@ -68,9 +66,10 @@ def main() -> int:
             _measure_grading(options, directory, facts)
         if "capacity" in options.suites:
             _simulate_capacity(options, facts)
+        is_well = [_sit(suite, options, directory) for suite in of_exams]
     if backends:
         _publish(options, facts, results)
-    return 1 if any(r.errors or r.duplicates for r in results) else 0
+    return 1 if any(r.errors or r.duplicates for r in results) or not all(is_well) else 0
 
 
 def _measure_grading(options: Options, directory: Path, facts: dict[str, str]) -> None:
@@ -122,6 +121,30 @@ def _measure(
     return results
 
 
+def _sit(suite: str, options: Options, directory: Path) -> bool:
+    """Whether everything was as it must be, on each database."""
+    found = []
+    for kind in options.backends:
+        own = directory / f"{suite}-{kind}"
+        own.mkdir(mode=0o711)
+        _say(f"\n{suite}")
+        found.append(_run_exam_suite(suite, kind, own, is_quick=options.is_quick))
+        shutil.rmtree(own)
+    return all(found)
+
+
+def _run_exam_suite(suite: str, kind: str, folder: Path, *, is_quick: bool) -> bool:
+    match suite:
+        case "exam-day":
+            learners, seconds = (100, 30) if is_quick else (1000, 90)
+            return day.run(kind, folder, learners=learners, seconds=seconds)
+        case "learner-pages":
+            seconds, turns = (5, 1) if is_quick else (20, 3)
+            return learner_pages.run(kind, folder, pages=600, seconds=seconds, turns=turns)
+        case _:
+            return event_streams.run(kind, folder, streams=500, seconds=5 if is_quick else 30)
+
+
 def _publish(options: Options, facts: dict[str, str], results: list[PhaseResult]) -> None:
     _say("\n" + "\n".join(report.verdicts(results)))
     document = {
@@ -137,17 +160,6 @@ def _publish(options: Options, facts: dict[str, str], results: list[PhaseResult]
         _say(f"written: {options.markdown}")
 
 
-@contextmanager
-def _scratch(parent: Path) -> Iterator[Path]:
-    """A directory on a real disk (/tmp may be memory, where a commit costs nothing)."""
-    directory = Path(tempfile.mkdtemp(prefix="xqueue-bench-", dir=parent))
-    directory.chmod(0o711)
-    try:
-        yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-
-
 def _options(arguments: list[str]) -> Options:
     names = [phase.name for phase in PHASES]
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
@@ -159,7 +171,7 @@ def _options(arguments: list[str]) -> Options:
     parser.add_argument("--suites", default="server,grading", help=f"of {','.join(SUITES)}")
     parser.add_argument("--pending", help="lengths of the backlog; '-' for none")
     parser.add_argument("--history", type=int, help="submissions that are there before the backlog")
-    parser.add_argument("--directory", type=Path, default=Path("/var/tmp"))
+    parser.add_argument("--directory", type=Path, default=HERE)
     given = parser.parse_args(arguments)
     unknown = set(given.phases.split(",")) - set(names)
     if unknown:
@@ -191,10 +203,6 @@ def _pending(text: str | None, is_quick: bool) -> tuple[int, ...]:
     if text is None:
         return QUICK_PENDING if is_quick else FULL_PENDING
     return tuple(int(each) for each in text.split(",") if each.isdecimal())
-
-
-def _stop(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _say(text: str) -> None:

@@ -19,7 +19,7 @@ _CPU_CLOCK = 2  # CPUCLOCK_SCHED in the kernel's encoding of a foreign process's
 
 def tree_cpu_s(roots: Iterable[int]) -> float:
     """CPU seconds used so far by these processes, their descendants and their reaped children."""
-    return sum(_own_cpu_s(pid) + _reaped_cpu_s(pid) for pid in _tree(roots))
+    return sum(_own_cpu_s(pid) + _reaped_cpu_s(pid) for pid in tree(roots))
 
 
 def _own_cpu_s(pid: int) -> float:
@@ -34,7 +34,8 @@ def _reaped_cpu_s(pid: int) -> float:
     return (int(fields[13]) + int(fields[14])) * TICK_S if fields else 0.0
 
 
-def _tree(roots: Iterable[int]) -> list[int]:
+def tree(roots: Iterable[int]) -> list[int]:
+    """These processes and all that descend from them."""
     children: dict[int, list[int]] = defaultdict(list)
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal() and (fields := _stat(int(entry.name))):

@@ -7,7 +7,6 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import time
@@ -19,7 +18,9 @@ from pathlib import Path
 import psycopg
 from sqlalchemy.engine import make_url
 
-START_S = 30.0
+from deploy.demo.processes import free_port
+
+START_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,12 +140,6 @@ def _version(url: str) -> str:
             if time.monotonic() > deadline_s:
                 raise
         time.sleep(0.1)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 # -- a database on a server that is given ----------------------------------------------------------

@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.demo.processes import free_port
 from tests.bench.actors import Access, Plan, Tally, log_in
 from tests.bench.connection import drive
-from tests.bench.database import Database, free_port
+from tests.bench.database import Database
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = (sys.executable, "-m", "xqueue_server.cli.main")

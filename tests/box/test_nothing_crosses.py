@@ -7,7 +7,7 @@ import pytest
 from sandbox.probe.script import one_run, probe_request, ran
 from sandbox.run import MIB, DirectoryGrader, ExitReason, Limits
 
-LIMITS = Limits(wall_s=20, learner_wall_s=5, learner_cpu_s=4, memory_bytes=128 * MIB)
+LIMITS = Limits(wall_s=60, learner_wall_s=20, learner_cpu_s=10, memory_bytes=128 * MIB)
 
 LIBC = "import ctypes, os; libc = ctypes.CDLL(None, use_errno=True)\n"
 LEAVES_AND_FINDS = {

@@ -9,6 +9,8 @@ from tests.capacity.policies import fixed, keda, ours, prairielearn, wrong
 from tests.capacity.simulation import SIX_THOUSAND, Outcome, Policy, Scenario, simulate
 
 SEEDS = tuple(range(1, 11))
+OTHER_SEEDS = tuple(range(1001, 1201))
+"""On which nothing was chosen: they show how single runs differ."""
 SERVICES_S = (10.0, 30.0)
 KNOWN = "ours, deadline known"
 UNKNOWN = "ours, no deadline known"
@@ -42,6 +44,21 @@ class Row:
     longest_s: float
     worker_hours: float
     peak: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What one seed made of a policy."""
+
+    p95_s: float
+    worker_hours: float
+
+
+def runs(policy: str, service_s: float, seeds: Sequence[int]) -> list[Run]:
+    outcomes = (
+        simulate(Scenario(service_s=service_s, seed=seed), POLICIES[policy]()) for seed in seeds
+    )
+    return [Run(p95_s=each.wait_s(95), worker_hours=each.worker_hours) for each in outcomes]
 
 
 def compare(

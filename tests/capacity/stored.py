@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import text
 
 from xqueue_server.capacity.arrivals import Law
-from xqueue_server.history import MINUTE
 from xqueue_server.instant import from_datetime
 from xqueue_server.storage import Storage, Transaction, load, marks
 from xqueue_server.storage.load import LoadMinute
+from xqueue_server.workload.history import MINUTE
 
 QUEUE = "python"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

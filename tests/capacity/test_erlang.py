@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xqueue_server.capacity import erlang
@@ -71,6 +71,7 @@ def test_a_backlog_drains_with_what_is_left_of_the_workers() -> None:
     assert erlang.drain_s(0, 0, 5.0, 30) == 0
 
 
+@settings(deadline=None)
 @given(
     load=st.floats(0.01, 200), service_s=st.floats(0.1, 600), target_s=st.floats(0.1, 600),
     p_over=st.floats(0.001, 0.5),

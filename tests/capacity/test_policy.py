@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from xqueue_server.capacity import erlang
@@ -23,6 +23,7 @@ from xqueue_server.capacity.policy import (
 
 SERVICE = Service(mean_s=30.0)
 COUNTS = st.integers(0, 500)
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def situation(**known: object) -> Situation:
@@ -57,6 +58,7 @@ situations = st.builds(
 # -- always --------------------------------------------------------------------------------------
 
 
+@patient
 @given(situations)
 def test_nobody_who_grades_is_asked_away_and_somebody_comes_for_what_waits(now: Situation) -> None:
     found = desired(now)
@@ -64,18 +66,21 @@ def test_nobody_who_grades_is_asked_away_and_somebody_comes_for_what_waits(now: 
     assert found.workers >= 1 or not (now.waiting or now.unhurried)
 
 
+@patient
 @given(situations, COUNTS)
 def test_more_that_waits_never_means_fewer_workers(now: Situation, more: int) -> None:
     longer = dataclasses.replace(now, waiting=now.waiting + more)
     assert desired(longer).workers >= desired(now).workers
 
 
+@patient
 @given(situations, COUNTS)
 def test_more_that_runs_never_means_fewer_workers(now: Situation, more: int) -> None:
     busier = dataclasses.replace(now, running=now.running + more)
     assert desired(busier).workers >= desired(now).workers
 
 
+@patient
 @given(situations)
 def test_the_number_is_the_greatest_need_or_what_is_held(now: Situation) -> None:
     found = desired(now)
@@ -84,6 +89,7 @@ def test_the_number_is_the_greatest_need_or_what_is_held(now: Situation) -> None
     assert found.workers == max(max(needs), found.inputs["held"])
 
 
+@patient
 @given(situations)
 def test_the_reason_says_the_number_and_names_what_decided(now: Situation) -> None:
     found = desired(now)
@@ -104,6 +110,7 @@ def test_the_reason_says_the_number_and_names_what_decided(now: Situation) -> No
         assert any(word in found.reason for word in deciding)
 
 
+@patient
 @given(situations)
 def test_it_never_goes_below_a_number_that_is_younger_than_the_hold(now: Situation) -> None:
     recent = [*now.recent_desired[-2:], 7, 9]

@@ -17,12 +17,12 @@ from tests.capacity.stored import (
     store_rush,
 )
 from tests.server.builders import add_queue
-from xqueue_server import experience
 from xqueue_server.capacity.arrivals import Law
 from xqueue_server.capacity.policy import HOLD_MIN, Desired
-from xqueue_server.scaling import NO_HISTORY, desired_by_queue, desired_workers
+from xqueue_server.models.submission import BULK_PRIORITY, REGRADE_PRIORITY, TRIAL_PRIORITY
 from xqueue_server.storage import Storage, deadlines, load, queues
-from xqueue_server.submission import BULK_PRIORITY, REGRADE_PRIORITY, TRIAL_PRIORITY
+from xqueue_server.workload import experience
+from xqueue_server.workload.scaling import NO_HISTORY, desired_by_queue, desired_workers
 
 HOUR, WEEK = timedelta(hours=1), timedelta(weeks=1)
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from tests.capacity.comparison import KEDA, KNOWN, PRAIRIELEARN, UNKNOWN, Row, compare
 from tests.capacity.policies import fixed
 from tests.capacity.simulation import (
+    DEADLINE_S,
     SIX_THOUSAND,
+    Policy,
     Scenario,
     View,
     arrival_times,
     simulate,
 )
+from xqueue_server.capacity.arrivals import Rush
+from xqueue_server.capacity.plan import Plan, make_plan
+from xqueue_server.capacity.policy import Service
 
 TOLD_WRONG = ("ours, told half of N", "ours, told twice N")
 NAMES = (KNOWN, UNKNOWN, PRAIRIELEARN, KEDA, "fixed 10", "fixed 20", *TOLD_WRONG)
@@ -48,6 +55,38 @@ def test_without_a_deadline_it_follows_what_arrives(rows: dict[str, Row]) -> Non
     assert rows[UNKNOWN].p95_s <= 30
     assert rows[UNKNOWN].worker_hours <= 48
     assert rows[UNKNOWN].p95_s > rows[KNOWN].p95_s
+
+
+@pytest.mark.parametrize("service_s", [10.0, 30.0])
+def test_a_plan_keeps_what_it_promises_for_each_of_its_steps(service_s: float) -> None:
+    plan = make_plan(
+        [Rush(deadline_s=DEADLINE_S, law=SIX_THOUSAND)],
+        Service(mean_s=service_s),
+        from_s=-8 * 3600,
+        until_s=DEADLINE_S,
+    )
+    waits: list[list[float]] = [[] for _ in plan.steps]
+    for seed in range(1, 11):
+        scenario = Scenario(service_s=service_s, seed=seed)
+        for arrived_s, wait_s in simulate(scenario, _followed(plan, scenario)).waits:
+            for step, found in zip(plan.steps, waits, strict=True):
+                if step.from_s <= arrived_s < step.to_s:
+                    found.append(wait_s)
+    for step, found in zip(plan.steps, waits, strict=True):
+        if step.from_s >= -scenario.counted_s:
+            ordered = sorted(found)
+            assert ordered[math.ceil(0.95 * len(ordered)) - 1] <= step.wait_p95_s
+            assert len(found) / 10 == pytest.approx(step.expected, rel=0.1)
+
+
+def _followed(plan: Plan, scenario: Scenario) -> Policy:
+    """As whoever starts workers by the plan's table does, in time for each step."""
+
+    def workers(view: View) -> int:
+        ahead_s = view.now_s + scenario.start_up_s + scenario.decision_s
+        return next((s.workers for s in plan.steps if ahead_s < s.to_s), plan.steps[-1].workers)
+
+    return workers
 
 
 # -- the simulation itself -----------------------------------------------------------------------

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from xqueue_server.callback import CallbackKind, CallbackState, NewCallback
-from xqueue_server.queue import Queue
+from xqueue_server.models.callback import CallbackKind, CallbackState, NewCallback
+from xqueue_server.models.queue import Queue
+from xqueue_server.models.submission import (
+    FileReference,
+    HoldReason,
+    NewSubmission,
+    SubmissionEvent,
+)
 from xqueue_server.storage import (
     Storage,
     attempts,
@@ -16,12 +22,6 @@ from xqueue_server.storage import (
 from xqueue_server.storage import results as stored_results
 from xqueue_server.storage.attempts import Ending
 from xqueue_server.storage.results import Disposition
-from xqueue_server.submission import (
-    FileReference,
-    HoldReason,
-    NewSubmission,
-    SubmissionEvent,
-)
 
 LEARNERS_CODE = "print('the learner wrote this')"
 GRADERS_WORDS = "<p>Well done</p>\nand more"

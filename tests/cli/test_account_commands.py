@@ -10,8 +10,8 @@ import pytest
 
 from tests.accounts.test_passwords import django_hash
 from tests.cli.stored import a_queue
+from xqueue_server.accounts.signin import SignIn
 from xqueue_server.errors import NotSignedIn
-from xqueue_server.signin import SignIn
 from xqueue_server.storage import Storage, browsing
 
 BOTH_ROLES = ("--role", "lms", "--role", "grader")
@@ -43,6 +43,31 @@ def test_one_account_may_serve_lms_and_graders(run: Any, run_json: Any, storage:
     ]
     assert (shown["active"], shown["queues"]) == (True, ["q"])
     assert can_sign_in(storage, "secret")
+
+
+def test_a_proctor_is_granted_courses(run: Any, run_json: Any) -> None:
+    course = "course-v1:edX+DemoX+2026"
+    add(run, "--role", "proctor", "--course", course, name="jane")
+    shown = run_json("account", "show", "jane")
+    assert (shown["grants"], shown["course_grants"]) == (
+        [],
+        [{"role": "proctor", "course": course}],
+    )
+    said = run("account", "grant", "jane", "--role", "viewer", "--course", "course-v1:X+Y+Z")
+    assert said.stdout == (
+        f"Account jane has: viewer on course course-v1:X+Y+Z; proctor on course {course}\n"
+    )
+    revoking = ("account", "revoke", "jane", "--role", "proctor", "--course", course)
+    assert "proctor" not in run(*revoking).stdout
+    assert "is not proctor on course" in run(*revoking, exit_code=1).output
+    assert "viewer on course" in run("account", "list").stdout
+    for options, code, why in (
+        (("--role", "proctor", "--all-queues"), 2, "proctor is a role on courses"),
+        (("--role", "viewer", "--course", "c", "--queue", "q"), 2, "either --course or queues"),
+        (("--role", "lms", "--course", "c"), 1, "On a course a role is one of"),
+        (("--role", "proctor", "--course", "two words"), 1, "A course is written like"),
+    ):
+        assert why in run("account", "grant", "jane", *options, exit_code=code).output
 
 
 def test_nothing_is_allowed_unless_queues_are_named(run: Any) -> None:
@@ -229,3 +254,15 @@ def test_it_works_as_a_process_and_the_record_names_the_operator(
     assert can_sign_in(storage, "secret")
     with storage.read() as tx:
         assert browsing.latest_events(tx, subject="account edx")[0].actor.startswith("operator ")
+
+
+def test_an_address_is_given_changed_and_taken_away(run: Any, run_json: Any) -> None:
+    add(run, *BOTH_ROLES, "--queue", "q", "--email", "jane@example.org")
+    assert run_json("account", "show", "edx")["email"] == "jane@example.org"
+    run("account", "set-email", "edx", "j@x.org")
+    assert "j@x.org" in run("account", "show", "edx").stdout
+    run("account", "set-email", "edx", "--none")
+    assert run_json("account", "show", "edx")["email"] is None
+    for wrong in ((), ("j@x.org", "--none")):
+        assert "one of the two" in run("account", "set-email", "edx", *wrong, exit_code=2).output
+    assert "no e-mail" in run("account", "set-email", "edx", "jane", exit_code=1).output

@@ -15,8 +15,8 @@ from tests.cli.stored import (
     a_submission,
     state_of,
 )
-from xqueue_server.callback import CallbackState
 from xqueue_server.instant import ManualClock
+from xqueue_server.models.callback import CallbackState
 from xqueue_server.storage import Storage
 
 OTHER = "http://other.example.org:8000"

@@ -71,6 +71,8 @@ def test_who_told_it_is_recorded(run: Run) -> None:
         (("--at", AT, "--submissions", "5", "--learners", "5"), "Give either"),
         (("--at", "tomorrow", "--submissions", "5"), "is not like 2026-11-20T18:00+01:00"),
         (("--at", AT, "--submissions", "0"), "0 is not in the range"),
+        (("--at", "0001-01-01T01:00Z", "--submissions", "5"), "is not a moment of this time"),
+        (("--at", "9999-12-31T23:59-14:00", "--submissions", "5"), "not a moment of this time"),
         (("--at", AT, "--opens", AT, "--submissions", "5"), "--opens must be before --at"),
         (("--at", AT, "--learners", "10000000", "--each", "2"), "At most 10,000,000"),
         (("--at", AT, "--submissions", "5", "--note", "a\nb"), "printable"),

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.proctoring.conftest import EXAM, LMS, SECRET_KEY
 from xqueue_server.cli.environment import database
 from xqueue_server.cli.main import main
 from xqueue_server.settings import MB, SETTINGS
 from xqueue_server.storage import beats, engine
+from xqueue_server.storage.proctoring import ProctoringStore
 
 HEALTHY = {
     "XQUEUE_LMS_ORIGINS": "https://lms.example.org",
@@ -76,6 +78,19 @@ def test_a_healthy_server_is_all_ok() -> None:
     found = findings()
     assert {each["verdict"] for each in found.values()} == {"ok"}
     assert all(line.startswith("ok  ") for line in run("doctor").stdout.splitlines())
+
+
+@pytest.mark.usefixtures("migrated")
+def test_the_process_that_consoles_listen_to_is_missed_only_where_there_are_exams() -> None:
+    assert "events" not in findings()
+    with database() as storage:
+        with ProctoringStore(storage, SECRET_KEY).write() as session:
+            session.lmses.add(LMS)
+            session.exams.add(EXAM)
+        assert findings()["events"]["to_do"] == "start: xqueue-server events"
+        with storage.write() as tx:
+            beats.beat(tx, "events", "here")
+        assert verdict("events") == "ok"
 
 
 @pytest.mark.usefixtures("migrated")

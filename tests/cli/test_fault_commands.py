@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.cli.stored import a_held_submission, a_queue
-from xqueue_server.fault import FaultKind, Occurrence
+from xqueue_server.models.fault import FaultKind, Occurrence
 from xqueue_server.storage import Storage, faults, policies
 
 DETAIL = "ValueError: line 5\n\x1b[31m  File grade.py"

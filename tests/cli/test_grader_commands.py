@@ -15,7 +15,7 @@ from tests.api.callers import manifest
 from tests.cli.conftest import Run
 from tests.cli.stored import a_queue, a_result, a_submission
 from xqueue_server.cli.grader import image_age
-from xqueue_server.fault import FaultKind, Occurrence
+from xqueue_server.models.fault import FaultKind, Occurrence
 from xqueue_server.storage import Storage, browsing, faults, lease_graders, readiness
 from xqueue_server.storage.readiness import HostReport
 

@@ -18,15 +18,28 @@ from xqueue_server.cli.main import COMMANDS, main
 from xqueue_server.storage import Storage
 
 SOURCES = Path(__file__).parents[2]
-READS = {"list", "show", "status", "backlog", "doctor", "plan"}
-DOCUMENTS = {"csv", "export"}
+READS = {"list", "show", "held", "status", "backlog", "doctor", "plan"}
+DOCUMENTS = {"csv", "export", "marks", "staff"}
 """Their output is a file of a kind of its own."""
 ACTS = {
     *("add", "set", "remove", "release", "give-up", "replay", "upgrade", "serve", "deliver"),
-    *("grant", "revoke", "set-password", "enable", "disable", "import-django", "create"),
+    *("grant", "revoke", "set-password", "set-email", "enable", "disable", "create"),
     *("publish", "activate", "default", "limits", "isolation", "allow-legacy", "forbid-legacy"),
-    *("notify", "pause", "resume", "weight", "prioritise", "regrade", "cancel"),
-    *("scale", "drain", "forget", "sweep", "retention", "backup", "erase"),
+    *("import-django", "notify", "pause", "resume", "weight", "prioritise", "regrade", "cancel"),
+    *("push", "claim", "unclaim", "allow", "rotate", "grant-staff", "revoke-staff"),
+    *("extend", "terminate", "reset", "review", "mark", "verify", "accept", "refuse"),
+    *(
+        "check",
+        "check-worker",
+        "scale",
+        "drain",
+        "forget",
+        "sweep",
+        "events",
+        "retention",
+        "backup",
+        "erase",
+    ),
 }
 
 

@@ -22,9 +22,9 @@ from tests.cli.stored import (
     a_result,
     a_submission,
 )
-from xqueue_server.callback import CallbackKind
+from xqueue_server.models.callback import CallbackKind
+from xqueue_server.models.submission import SubmissionState
 from xqueue_server.storage import Storage, callbacks, submissions
-from xqueue_server.submission import SubmissionState
 
 SOURCES = Path(__file__).parents[2]
 
@@ -246,7 +246,7 @@ def test_the_place_in_line_is_shown_where_it_has_one(
 def test_a_long_line_is_not_counted_to_its_end(
     run: Any, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("xqueue_server.line.COUNTED_UP_TO", 1)
+    monkeypatch.setattr("xqueue_server.submissions.line.COUNTED_UP_TO", 1)
     monkeypatch.setattr("xqueue_server.cli.submission_view.COUNTED_UP_TO", 1)
     ids = [a_submission(storage) for _ in range(3)]
     assert "more than 1\n" in run("submission", "show", str(ids[2])).stdout

@@ -10,11 +10,11 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.server.builders import QUEUE, add_account, add_queue
-from xqueue_server import workforce
-from xqueue_server.account import Role
 from xqueue_server.instant import SystemClock
+from xqueue_server.models.account import Role
 from xqueue_server.storage import Storage, workers
 from xqueue_server.storage.workers import HostAnnouncement, WorkerReport
+from xqueue_server.workload import workforce
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ import requests
 
 from tests.clients.handler import Handler, Turn
 
+TIMEOUT_S = 60
+
 
 class WrongContentType(Exception):
     pass
@@ -46,7 +48,7 @@ class AmqpBridge:
 
     def _exchange(self, method: str, endpoint: str, **parts: Any) -> dict[str, Any]:
         url = f"{self._url}/xqueue/{endpoint}/"
-        response = self._session.request(method, url, timeout=10, **parts)
+        response = self._session.request(method, url, timeout=TIMEOUT_S, **parts)
         kind = response.headers.get("Content-Type", "").partition(";")[0].strip()
         if kind != "text/html":
             raise WrongContentType(kind)

@@ -16,6 +16,7 @@ from tests.crash.learner import Learner
 from tests.crash.ledger import Ledger
 from tests.crash.nursery import Nursery
 from tests.crash.stack import WORKER_QUEUE, CrashStack
+from tests.delivery.lms import running_lms
 from tests.support import postgres
 
 
@@ -38,8 +39,8 @@ def postgresql_stack(
 
 @contextmanager
 def running(directory: Path, database_url: str) -> Iterator[CrashStack]:
-    with StandInLms() as lms, Nursery() as nursery:
-        stack = CrashStack(directory, database_url, lms=lms, nursery=nursery)
+    with StandInLms() as lms, running_lms() as listener, Nursery() as nursery:
+        stack = CrashStack(directory, database_url, lms=lms, listener=listener, nursery=nursery)
         try:
             stack.begin()
             warm_up = new_learner(stack)  # so that the worker, too, has come to its daily round
@@ -68,9 +69,9 @@ def learner(stack: CrashStack) -> Learner:
     return new_learner(stack)
 
 
-def new_learner(stack: CrashStack) -> Learner:
+def new_learner(stack: CrashStack, user_id: str = "7") -> Learner:
     usage = f"block-v1:X+1+1+type@problem+block@{secrets.token_hex(8)}"
-    where = ProblemInput(user_id="7", usage_id=usage, input_id="a_2_1")
+    where = ProblemInput(user_id=user_id, usage_id=usage, input_id="a_2_1")
     return Learner(where=where, lms=stack.lms, capa=stack.capa())
 
 

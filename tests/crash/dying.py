@@ -34,7 +34,10 @@ PROGRAMS = {
     "grader-worker": "grader_worker.cli.main",
     "fake-sandboxd": "tests.crash.fake_sandboxd",
 }
-OUR_PACKAGES = ("xqueue_server", "grader_worker", "sandbox", "graders", "tests")
+OUR_PACKAGES = (
+    *("xqueue_server", "proctoring_hooks", "grader_worker", "sandbox", "graders"),
+    "tests",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,15 +7,30 @@ from collections.abc import Sequence
 from sqlalchemy import func, select
 
 from tests.worker.fakes import eventually
-from xqueue_server.callback import CallbackState
-from xqueue_server.storage import Storage, Transaction, callbacks, events, results, submissions
+from xqueue_server.models.callback import CallbackState
+from xqueue_server.models.regrade import WITH_RESULT, RegradeState
+from xqueue_server.models.submission import (
+    REGRADE_TRANSITIONS,
+    TRANSITIONS,
+    Submission,
+    SubmissionEvent,
+    SubmissionState,
+)
+from xqueue_server.storage import (
+    Storage,
+    Transaction,
+    callbacks,
+    events,
+    regrades,
+    results,
+    submissions,
+)
 from xqueue_server.storage.events import Event
 from xqueue_server.storage.results import Disposition
 from xqueue_server.storage.schema import leases
 from xqueue_server.storage.schema import submissions as table
-from xqueue_server.submission import TRANSITIONS, Submission, SubmissionEvent, SubmissionState
 
-SETTLE_S = 30.0
+SETTLE_S = 60.0
 GRADED = SubmissionState.GRADED
 
 
@@ -48,6 +63,18 @@ class Ledger:
             assert_history(tx, row)
         accepted = [r for r in kept if r.disposition is Disposition.ACCEPTED]
         assert len(accepted) == (1 if state is GRADED else 0)
+
+    def assert_regraded(self, submission_id: int, outcome: RegradeState) -> None:
+        """Once, with this outcome; the LMS was sent the old grade and nothing else."""
+        self.wait_for(submission_id, GRADED)
+        with self._storage.read() as tx:
+            found = regrades.of_submission(tx, submission_id)
+            kept = results.of_submission(tx, submission_id)
+            assert_history(tx, self._see(submission_id))
+        assert [each.state for each in found] == [outcome]
+        assert {each.disposition for each in kept} == {Disposition.ACCEPTED}
+        assert len(kept) == (2 if outcome in WITH_RESULT else 1)
+        assert self._is_delivered(submission_id)
 
     def assert_superseded(self, submission_id: int) -> None:
         """And the LMS is told nothing about it."""
@@ -86,14 +113,16 @@ def assert_history(tx: Transaction, submission: Submission) -> None:
 
 def assert_chain(history: Sequence[Event], submission: Submission) -> None:
     state: SubmissionState | None = None
-    attempt = 1
+    attempt, is_regrade = 1, False
     for event in history:
         assert event.from_state == state
         why = SubmissionEvent(event.why)
-        state = TRANSITIONS[state, why]
+        table = REGRADE_TRANSITIONS if is_regrade else TRANSITIONS
+        state = table[state, why]  # type: ignore[index] - what has a grade has arrived
         assert event.to_state == state
         if why is SubmissionEvent.EXPIRE:
             attempt += 1
-        if why is SubmissionEvent.RELEASE:
+        if why in (SubmissionEvent.RELEASE, SubmissionEvent.REGRADE):
             attempt = 1
+        is_regrade = why is SubmissionEvent.REGRADE or (is_regrade and state is not GRADED)
     assert (submission.state, submission.attempt) == (state, attempt)

@@ -13,7 +13,7 @@ from tests.crash.nursery import Child, Nursery
 from tests.crash.step import Step
 
 START_S = 60.0
-DIE_S = 20.0
+DIE_S = 60.0
 LOG_LINES = 30
 
 

@@ -15,10 +15,15 @@ from grader_worker.xqueue_client import XQueueClient
 from tests.crash.nursery import Nursery
 from tests.crash.program import Program
 from tests.crash.step import Step
+from tests.delivery.lms import ScriptedLms
+from xqueue_server import settings
 from xqueue_server.storage import Storage, open_storage
+from xqueue_server.storage.proctoring import ProctoringStore
 
 PASSWORD = "correct horse battery staple"
+OPERATOR = "operator"
 LEASE_S = 1
+ANSWER_S = 60.0
 
 WORKER_QUEUE = "python"
 """Graded by the worker."""
@@ -42,10 +47,15 @@ QUEUES: dict[str, tuple[str, ...]] = {
     PUBLISHED_QUEUE: (),
 }
 
-SERVER_CONSTANTS: dict[str, object] = {}
+SERVER_CONSTANTS: dict[str, object] = {
+    "xqueue_server.repair.bulk.BATCH": 1,  # so that two are enough for an act to die between them
+}
 DELIVER_CONSTANTS: dict[str, object] = {
     "xqueue_server.storage.outbox.CLAIM_S": 1,
-    "xqueue_server.redelivery.EXACT_DELAYS_S": (0.2, 0.2, 0.2),
+    "xqueue_server.callbacks.redelivery.EXACT_DELAYS_S": (0.2, 0.2, 0.2),
+    "xqueue_server.callbacks.redelivery.JITTERED_DELAYS_S": (0.4, 0.4),
+    "xqueue_server.callbacks.redelivery.LAST_DELAY_S": 0.4,
+    "xqueue_server.storage.breakers.PROBE_EVERY_S": (0.2, 0.4),
     "xqueue_server.cli.notifications.NOTIFY_EVERY_S": 0.2,
 }
 SWEEP_CONSTANTS: dict[str, object] = {
@@ -58,16 +68,24 @@ WORKER_CONSTANTS: dict[str, object] = {
     "grader_worker.sandbox_gate.CHECK_CAP_S": 0.2,
     "grader_worker.poller.ERROR_CAP_S": 0.3,
 }
-"""Times that the programs wait for something that died, shortened; what they do is not changed."""
+"""Times that the programs wait for something that died, shortened, and how much they do at once;
+what they do is not changed."""
 
 
 class CrashStack:
     """Keeps running from test to test; whatever a test has killed runs again afterwards."""
 
     def __init__(
-        self, directory: Path, database_url: str, *, lms: StandInLms, nursery: Nursery
+        self,
+        directory: Path,
+        database_url: str,
+        *,
+        lms: StandInLms,
+        listener: ScriptedLms,
+        nursery: Nursery,
     ) -> None:
         self.lms = lms
+        self.listener = listener
         self.url = f"http://127.0.0.1:{free_port()}"
         self.storage: Storage = open_storage(database_url)
         self._directory = directory
@@ -79,7 +97,10 @@ class CrashStack:
             "XQUEUE_DATABASE_URL": database_url,
             "XQUEUE_SECRET_KEY": secrets.token_hex(32),
             "XQUEUE_PUBLIC_URL": self.url,
+            "XQUEUE_WEBHOOK_ORIGINS": listener.origin,
         }
+        secret_key = settings.load(self._settings).secret_key
+        self.exams = ProctoringStore(self.storage, secret_key)
         self.server = self._program(
             "xqueue-server",
             *("serve", "--bind", self.url.removeprefix("http://"), "--workers", "1"),
@@ -103,8 +124,8 @@ class CrashStack:
         self.command("db", "upgrade")
         for name, terms in QUEUES.items():
             self.command("queue", "add", name, *terms)
-        for name, role in (("lms", "lms"), ("grader", "grader"), ("author", "author")):
-            account = ("account", "add", name, "--role", role, "--all-queues", "--password-stdin")
+        for role in ("lms", "grader", "author", OPERATOR):
+            account = ("account", "add", role, "--role", role, "--all-queues", "--password-stdin")
             self.command(*account, stdin=PASSWORD)
         for program in self.programs:
             program.start()
@@ -141,7 +162,7 @@ class CrashStack:
         )
 
     def capa(self) -> CapaClient:
-        return CapaClient(url=self.url, username="lms", password=PASSWORD)
+        return CapaClient(url=self.url, username="lms", password=PASSWORD, read_timeout_s=ANSWER_S)
 
     def desk(self) -> XQueueClient:
         """A grader's client for the queues that the test grades itself."""

@@ -68,6 +68,12 @@ def around_commit(within: str, name: str = "the commit") -> tuple[Step, Step]:
     return replace(first, databases=both), replace(second, databases=both)
 
 
+def around_next_commit(armed_by: str, name: str) -> tuple[Step, Step]:
+    """Of the transaction that has just done this, whoever opened it."""
+    first, second = around(COMMIT, name)
+    return replace(first, armed_by=armed_by), replace(second, armed_by=armed_by)
+
+
 def around_change(
     within: str, name: str, *, statement_of: str
 ) -> tuple[tuple[Step, Step], tuple[Step, Step]]:

@@ -9,16 +9,16 @@ from tests.crash.ledger import Ledger
 from tests.crash.stack import DESK_QUEUE, CrashStack
 from tests.crash.step import READING_ANSWER, Step, after, around, around_commit, before, cases
 
-BEGIN = "xqueue_server.delivery.Deliverer._begin_origin"
+BEGIN = "xqueue_server.callbacks.delivery.Deliverer._begin_origin"
 SEND = "xqueue_server.transport.http.HttpTransport.send"
-CONCLUDE = "xqueue_server.conclusion.Concluder.conclude"
-WRITE = "xqueue_server.conclusion.Concluder._write"
+CONCLUDE = "xqueue_server.callbacks.conclusion.Concluder.conclude"
+WRITE = "xqueue_server.callbacks.conclusion.Concluder._write"
 FINISH = "xqueue_server.storage.outbox.finish_delivered"
 
 SENDING = (
     *around("xqueue_server.storage.outbox.claim_due", "the claim"),
     *around_commit(BEGIN, "the commit of the claim"),
-    before("xqueue_server.delivery.Deliverer._deliver", "a thread takes the callback"),
+    before("xqueue_server.callbacks.delivery.Deliverer._deliver", "a thread takes the callback"),
     before(SEND, "the POST"),
     before(READING_ANSWER, "the answer of the LMS is read", within=SEND),
     after(SEND, "the LMS has answered"),

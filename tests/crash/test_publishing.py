@@ -32,20 +32,20 @@ from tests.crash.step import (
 )
 from tests.worker.fakes import eventually
 from xqueue_server.keys import key_hash
+from xqueue_server.models.submission import SubmissionState
 from xqueue_server.storage import bundles, callbacks, lease_graders, policies, submissions
 from xqueue_server.storage.grader_schema import faults, notifications, test_counts, trials
 from xqueue_server.storage.schema import events
-from xqueue_server.submission import SubmissionState
 
-STORE = "xqueue_server.publishing.store_bundle"
-PUBLISH = "xqueue_server.publishing.publish"
-ACTIVATE = "xqueue_server.publishing.activate"
-LEASE = "xqueue_server.leasing.lease"
-FAIL = "xqueue_server.leasing.report_failure"
-BEGIN = "xqueue_server.trying.begin"
-RECEIVE = "xqueue_server.results.receive"
+STORE = "xqueue_server.authoring.publishing.store_bundle"
+PUBLISH = "xqueue_server.authoring.publishing.publish"
+ACTIVATE = "xqueue_server.authoring.publishing.activate"
+LEASE = "xqueue_server.submissions.leasing.lease"
+FAIL = "xqueue_server.submissions.leasing.report_failure"
+BEGIN = "xqueue_server.authoring.trying.begin"
+RECEIVE = "xqueue_server.submissions.results.receive"
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
-TIDY = "xqueue_server.housekeeping.remove_expired_trials"
+TIDY = "xqueue_server.upkeep.housekeeping.remove_expired_trials"
 READINESS = "xqueue_server.storage.readiness.store"
 
 

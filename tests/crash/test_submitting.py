@@ -23,7 +23,7 @@ from tests.crash.step import (
 )
 
 SUBMIT = "xqueue_server.web.wire.submit"
-ACCEPT = "xqueue_server.intake.accept"
+ACCEPT = "xqueue_server.submissions.intake.accept"
 FILES = (UploadedFile(name="main.py", content=b"print(1)\n" * 1000),)
 
 INSERT = "xqueue_server.storage.submissions.store"
@@ -41,7 +41,11 @@ NOT_TAKEN = (
 TAKEN_BUT_NOT_ANSWERED = (
     *STORED,
     before("xqueue_server.dispatch.NoDispatcher.nudge", "the nudge"),
-    after("xqueue_server.queue_length.QueueLengths.of", "the queue length is known", within=SUBMIT),
+    after(
+        "xqueue_server.submissions.queue_length.QueueLengths.of",
+        "the queue length is known",
+        within=SUBMIT,
+    ),
     after(SUBMIT, "the answer is decided"),
     after(SUBMIT, "the answer is decided by one gunicorn worker", alone=True),
 )

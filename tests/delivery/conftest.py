@@ -8,7 +8,7 @@ import pytest
 
 from tests.delivery.lms import ScriptedLms, running_lms
 from tests.delivery.outbox_data import http_transport, new_deliverer
-from xqueue_server.delivery import Deliverer
+from xqueue_server.callbacks.delivery import Deliverer
 from xqueue_server.storage import Storage
 from xqueue_server.transport.http import HttpTransport
 

@@ -117,7 +117,7 @@ def _server(lms: ScriptedLms) -> ThreadingHTTPServer:
                 )
             )
             if reply.wait_for:
-                reply.wait_for.wait(20)
+                reply.wait_for.wait(60)
             try:
                 self._send(reply)
             except OSError:  # the sender has lost patience
@@ -125,6 +125,8 @@ def _server(lms: ScriptedLms) -> ThreadingHTTPServer:
 
         do_POST = _any  # noqa: N815 - http.server's name
         do_GET = _any  # noqa: N815
+        do_PATCH = _any  # noqa: N815
+        do_DELETE = _any  # noqa: N815
 
         def _send(self, reply: Reply) -> None:
             if reply.raw:

@@ -5,9 +5,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 
-from xqueue_server.callback import Callback, CallbackKind, DueCallback, NewCallback, order_key
-from xqueue_server.delivery import Deliverer
-from xqueue_server.in_flight import Concurrency
+from xqueue_server.callbacks.delivery import Deliverer
+from xqueue_server.callbacks.in_flight import Concurrency
+from xqueue_server.models.callback import (
+    Callback,
+    CallbackKind,
+    DueCallback,
+    NewCallback,
+    order_key,
+)
 from xqueue_server.storage import Storage, callbacks
 from xqueue_server.transport import Outcome, Transport
 from xqueue_server.transport.http import HttpTransport, Patience
@@ -75,7 +81,7 @@ def http_transport(**overrides: object) -> HttpTransport:
     defaults: dict[str, object] = {
         "access": {},
         "is_guarded": lambda _: False,
-        "patience": Patience(connect_s=1, read_s=2, total_s=3),
+        "patience": Patience(connect_s=30, read_s=30, total_s=60),
     }
     return HttpTransport(**(defaults | overrides))  # type: ignore[arg-type]
 

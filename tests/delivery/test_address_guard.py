@@ -14,9 +14,9 @@ from tests.delivery.lms import ScriptedLms, running_lms
 from tests.delivery.outbox_data import http_transport
 from tests.delivery.test_http_transport import due
 from xqueue_server import settings
+from xqueue_server.callbacks.in_flight import Concurrency
 from xqueue_server.cli.deliver import create_transport
 from xqueue_server.errors import SettingsError
-from xqueue_server.in_flight import Concurrency
 from xqueue_server.settings import Settings
 from xqueue_server.transport import addresses
 from xqueue_server.transport.access import Access

@@ -15,10 +15,10 @@ from tests.delivery.outbox_data import (
     row,
     states,
 )
-from xqueue_server.callback import CallbackState
-from xqueue_server.delivery import replay_origin
+from xqueue_server.callbacks.delivery import replay_origin
 from xqueue_server.errors import Conflict, NotFound
 from xqueue_server.instant import ManualClock, from_datetime, to_datetime
+from xqueue_server.models.callback import CallbackState
 from xqueue_server.storage import Storage, callbacks, events
 from xqueue_server.storage.schema import callbacks as table
 from xqueue_server.transport import Outcome

@@ -7,10 +7,12 @@ import hashlib
 import hmac
 import json
 import logging
+import socket
 import socketserver
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,9 +20,7 @@ import pytest
 from tests.delivery.certificates import Authority
 from tests.delivery.lms import ScriptedLms
 from tests.server.builders import LEARNER_CODE, QUEUE, Desk, add_queue, open_desk
-from xqueue_server.instant import ManualClock
-from xqueue_server.leasing import FailureKind
-from xqueue_server.notifying import (
+from xqueue_server.authoring.notifying import (
     MOST_TRIES,
     Mailer,
     Notifier,
@@ -28,8 +28,10 @@ from xqueue_server.notifying import (
     shown_secret,
     webhook_secret,
 )
+from xqueue_server.instant import ManualClock
 from xqueue_server.settings import MailSecurity, MailSettings
 from xqueue_server.storage import Storage, notifications, policies
+from xqueue_server.submissions.leasing import FailureKind
 from xqueue_server.transport.http import HttpTransport
 from xqueue_server.transport.mail import NoMailer, SmtpMailer
 
@@ -276,7 +278,9 @@ def smtp(**terms: Any) -> Iterator[SmtpServer]:
             thread.join()
 
 
-def mailer(server: SmtpServer, security: MailSecurity, tls: Any = None, **more: Any) -> SmtpMailer:
+def mailer(
+    server: SmtpServer | SimpleNamespace, security: MailSecurity, tls: Any = None, **more: Any
+) -> SmtpMailer:
     return SmtpMailer(
         MailSettings(
             host="127.0.0.1",
@@ -346,10 +350,11 @@ def test_a_refused_recipient_is_for_good_or_for_now(desk: Desk, answer: str, sta
 def test_a_mail_server_that_is_away_is_tried_again(desk: Desk) -> None:
     tell(desk, email=EMAIL)
     fail(desk)
-    with smtp() as server:
-        gone = mailer(server, MailSecurity.NONE)
-    with notifier(desk, mailer=gone) as sender:
-        sender.send_due()
+    with socket.socket() as taken:  # bound, and nobody listens
+        taken.bind(("127.0.0.1", 0))
+        gone = mailer(SimpleNamespace(server_address=taken.getsockname()), MailSecurity.NONE)
+        with notifier(desk, mailer=gone) as sender:
+            sender.send_due()
     assert rows(desk) == [("pending", 1, "SMTP: ConnectionRefusedError")]
 
 

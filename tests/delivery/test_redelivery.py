@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.delivery.outbox_data import longest
-from xqueue_server.redelivery import (
+from xqueue_server.callbacks.redelivery import (
     Decision,
     Sign,
     Verdict,

@@ -26,14 +26,15 @@ from tests.delivery.outbox_data import (
     row,
     states,
 )
-from xqueue_server.callback import CallbackState
 from xqueue_server.instant import ManualClock
+from xqueue_server.models.callback import CallbackState
 from xqueue_server.storage import Storage, open_storage, outbox
 
 ROOT = Path(__file__).parents[2]
+DIES_WITHIN_S = 120
 
 
-def wait_until(is_so: Callable[[], bool], timeout_s: float = 20) -> None:
+def wait_until(is_so: Callable[[], bool], timeout_s: float = 120) -> None:
     end = time.monotonic() + timeout_s
     while not is_so():
         assert time.monotonic() < end, "it did not happen in time"
@@ -128,7 +129,7 @@ def test_a_deliverer_that_is_killed_loses_nothing(
         [sys.executable, "-c", PROGRAM.format(dies=KILLED_AT[moment]), database_url],
         env=environment(),
         capture_output=True,
-        timeout=60,
+        timeout=DIES_WITHIN_S,
         check=False,
     )
     assert died.returncode == -signal.SIGKILL, died.stderr.decode()
@@ -137,7 +138,7 @@ def test_a_deliverer_that_is_killed_loses_nothing(
     clock = real_time.clock
     assert isinstance(clock, ManualClock)
     assert deliver_now(survivor) == 0
-    clock.advance(outbox.CLAIM_S + 30)
+    clock.advance(outbox.CLAIM_S + DIES_WITHIN_S)
     deliver_now(survivor)
     survivor.close()
     assert states(real_time, ids) == ["delivered"] * 3
@@ -158,7 +159,7 @@ def test_what_is_sent_twice_after_a_kill_carries_the_same_id(
     may_answer.set()
     clock = real_time.clock
     assert isinstance(clock, ManualClock)
-    clock.advance(outbox.CLAIM_S + 30)
+    clock.advance(outbox.CLAIM_S + DIES_WITHIN_S)
     survivor = new_deliverer(real_time, http_transport())
     deliver_now(survivor)
     survivor.close()
@@ -202,7 +203,7 @@ def test_the_command_delivers_and_on_sigterm_finishes_what_is_in_flight(
         time.sleep(0.2)
         assert running.poll() is None
         may_answer.set()
-        _, log = running.communicate(timeout=10)
+        _, log = running.communicate(timeout=60)
     finally:
         running.kill()
         running.wait()

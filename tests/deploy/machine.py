@@ -2,13 +2,12 @@
 
 import http.client
 import json
-import os
 import shutil
 import socket
 import ssl
 import subprocess
-from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
 from urllib.parse import urlencode
 
 from deploy.demo.processes import free_port
@@ -26,16 +25,18 @@ LOCAL_IMAGES = {
 class Machine:
     """`folder` becomes a copy of deploy/compose, as an operator makes it."""
 
-    def __init__(self, folder, *, engine_socket, subnet):
+    def __init__(self, folder, *, engine_socket, network):
         self.folder = folder
         self.port = free_port()
-        self._project = f"xqueue-test-{os.getpid()}"
+        self._project = f"xqueue-test-{token_hex(4)}"
         shutil.copytree(TOP / "deploy" / "compose", folder, ignore=shutil.ignore_patterns(".env"))
         self._run("./init.sh", HOST, LMS)
         self._set(
             COMPOSE_PROJECT_NAME=self._project,
             XQUEUE_HTTPS_PORT=self.port,
-            XQUEUE_SUBNET=subnet,
+            XQUEUE_PUBLIC_URL=f"https://{HOST}:{self.port}",
+            XQUEUE_NETWORK=network,
+            XQUEUE_TRUSTED_PROXIES=f"{network}.0/24",
             XQUEUE_ENGINE_SOCKET=engine_socket,
             XQUEUE_QUEUE_PROJECT=self._project,
             XQUEUE_TEST_PYTHON="xqueue/python-base:local",
@@ -43,16 +44,19 @@ class Machine:
             **LOCAL_IMAGES,
         )
         shutil.copy(TOP / "tests" / "deploy" / "compose.test.yaml", folder)
-        workers = (folder / "workers.toml").read_text()
-        (folder / "workers.toml").write_text(workers.replace("xqueue.example.org", HOST))
+        (folder / "settings.env").write_text("XQUEUE_PING_INTERVAL_S=40\n")
+        path = folder / "workers.toml"
+        queue = f"{HOST}:{self.port}"
+        path.write_text(path.read_text().replace("xqueue.example.org:8443", queue))
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        with suppress(subprocess.CalledProcessError):
+        try:
             self.worker("down", "--volumes", "--timeout", "5")
-        self.queue("down", "--volumes", "--timeout", "5")
+        finally:
+            self.queue("down", "--volumes", "--timeout", "5")
 
     def queue(self, *arguments, stdin=None):
         """`docker-compose` on the queue's own project."""
@@ -66,6 +70,21 @@ class Machine:
         """A command of `xqueue-server` where the servers run."""
         return self.queue("exec", "-T", "server-a", "xqueue-server", *command, stdin=stdin)
 
+    def is_healthy(self, service):
+        return self._inspect(service, "{{.State.Health.Status}}") == ["healthy"]
+
+    def reload_nginx(self):
+        self.queue("exec", "-T", "nginx", "nginx", "-s", "reload")
+
+    def addresses(self, service):
+        """In each network that it is in."""
+        each = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
+        return self._inspect(service, each)
+
+    def _inspect(self, service, what):
+        container = self.queue("ps", "-q", service).strip()
+        return self._run("docker", "inspect", "--format", what, container).split()
+
     def in_reach_of_nginx(self, *arguments):
         """A container of an author, who sees nginx and not the database."""
         network = f"{self._project}_wakeups"
@@ -77,7 +96,7 @@ class Machine:
 
     def connection(self):
         context = ssl.create_default_context(cafile=self.folder / "tls" / "ca.pem")
-        return HttpsAs(HOST, self.port, context=context, timeout=20)
+        return HttpsAs(HOST, self.port, context=context, timeout=60)
 
     def _set(self, **values):
         path = self.folder / ".env"

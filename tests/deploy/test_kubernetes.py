@@ -28,6 +28,7 @@ from tests.deploy.manifests import (
 )
 from tests.docs.quoted import PROGRAMS, Quoted, Wrong, require_accepted
 from tests.support.services import missing_service
+from xqueue_server.live import process, serving
 from xqueue_server.settings import SETTINGS, load
 from xqueue_server.web.api.operating import scaling
 
@@ -99,6 +100,18 @@ def test_a_misspelt_field_is_noticed(by_overlay):
         jsonschema.validate(wrong, schema_of(wrong["apiVersion"], wrong["kind"]))
 
 
+def test_the_objects_that_the_page_shows_are_valid():
+    text = (TOP / "docs" / "how-to" / "kubernetes.md").read_text()
+    blocks = re.findall(r"^```yaml\n(.+?)^```", text, re.MULTILINE | re.DOTALL)
+    assert {validated(block) for block in blocks} == {"NetworkPolicy", "Ingress"}
+
+
+def validated(text):
+    shown = yaml.safe_load(text)
+    validate(shown, f"1.{OLDEST}", strict=True)
+    return shown["kind"]
+
+
 def test_secrets_that_operators_make_are_not_committed():
     for overlay in ("trial", "production", "monitoring", "workers"):
         path = SOURCE / "overlays" / overlay / "secrets" / "any"
@@ -157,24 +170,45 @@ def test_every_service_budget_and_autoscaler_has_pods(overlay):
         assert each["spec"].get("minAvailable", 0) < few, "a node could never be drained"
 
 
-def test_probes_and_the_ingress_name_ports_that_are_there(installation):
+def paths_of(manifests):
+    """Path -> the backend's Service, of all Ingresses."""
+    return {
+        path["path"]: path["backend"]["service"]
+        for ingress in of_kind(manifests, "Ingress")
+        for rule in ingress["spec"]["rules"]
+        for path in rule["http"]["paths"]
+    }
+
+
+def test_probes_and_ingresses_name_ports_that_are_there(installation):
     for pods in all_pods(installation):
         for container in pods.containers:
             for probe in ("readinessProbe", "livenessProbe"):
                 if "httpGet" in container.get(probe, {}):
                     assert container[probe]["httpGet"]["port"] in pods.ports
-    service = found(installation, "Service", "server")
-    (rule,) = found(installation, "Ingress", "server")["spec"]["rules"]
-    port = rule["http"]["paths"][0]["backend"]["service"]["port"]["name"]
-    assert port in [each["name"] for each in service["spec"]["ports"]]
+    for backend in paths_of(installation).values():
+        service = found(installation, "Service", backend["name"])
+        assert backend["port"]["name"] in [each["name"] for each in service["spec"]["ports"]]
 
 
-def test_the_ingress_serves_the_public_address(installation):
+def test_streams_go_to_the_process_that_streams_and_all_else_to_servers(installation):
+    chosen = {path: backend["name"] for path, backend in paths_of(installation).items()}
+    assert chosen == {"/": "server", serving.PATH: "events"}
+    annotations = found(installation, "Ingress", "events")["metadata"]["annotations"]
+    assert annotations["nginx.ingress.kubernetes.io/proxy-buffering"] == "off"
+    longest_s = int(annotations["nginx.ingress.kubernetes.io/proxy-read-timeout"])
+    assert longest_s > 2 * serving.HEARTBEAT_S
+    spec = found(installation, "Deployment", "events")["spec"]["template"]["spec"]
+    pause = int(spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][-1])
+    assert spec["terminationGracePeriodSeconds"] > pause + process.STOP_S
+
+
+def test_every_ingress_serves_the_public_address(installation):
     settings = found(installation, "ConfigMap", "xqueue-settings")["data"]
-    ingress = found(installation, "Ingress", "server")["spec"]
     host = urlsplit(settings["XQUEUE_PUBLIC_URL"]).hostname
-    assert [rule["host"] for rule in ingress["rules"]] == [host]
-    assert ingress["tls"][0]["hosts"] == [host]
+    for each in of_kind(installation, "Ingress"):
+        assert [rule["host"] for rule in each["spec"]["rules"]] == [host]
+        assert each["spec"]["tls"][0]["hosts"] == [host]
 
 
 # -- networks ------------------------------------------------------------------------------------
@@ -228,6 +262,7 @@ def test_each_program_reaches_what_it_needs_and_no_more(by_overlay):
     needed = {
         "server": {database, redis},
         "sweep": {database, redis},
+        "events": {database, redis},
         "migrate": {database, redis},
         "deliver": {database, redis, 443, 587},
         "postgres": set(),
@@ -270,7 +305,11 @@ def test_prometheus_may_reach_whatever_is_scraped(by_overlay):
     scraped = [
         p for p in all_pods(production) if matches(pod_monitor["spec"]["selector"], p.labels)
     ]
-    assert {p.owner for p in scraped} == {"Deployment/deliver", "Deployment/sweep"}
+    assert {p.owner for p in scraped} == {
+        "Deployment/deliver",
+        "Deployment/sweep",
+        "Deployment/events",
+    }
     assert all(port in p.ports for p in scraped)
     assert {port, services[0]["spec"]["ports"][0]["targetPort"]} == allowed
 
@@ -359,7 +398,7 @@ def test_programs_listen_where_their_ports_say(installation):
         numbers = [int(word.rpartition(":")[2]) for word in words if word.startswith("0.0.0.0:")]
         assert numbers == [port["containerPort"] for port in container.get("ports", ())], pods.owner
         listening += len(numbers)
-    assert listening == 3
+    assert listening == 5
 
 
 def test_the_settings_are_real_and_are_accepted(installation, tmp_path):

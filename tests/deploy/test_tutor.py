@@ -1,8 +1,12 @@
 """The plugin in the real Tutor of each supported release, beside the real tutor-xqueue."""
 
+import ast
+import json
 import os
+import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,8 +14,15 @@ import yaml
 from kubernetes_validate import validate
 
 TOP = Path(__file__).parents[2]
+BACKEND = TOP / "deploy/tutor/tutorxqueuegrader/templates/xqueuegrader/proctoring-backend"
 RELEASES = (19, 20, 21, 22)
-OURS = {"xqueuegrader", "xqueuegrader-deliver", "xqueuegrader-sweep", "xqueuegrader-postgres"}
+OURS = {
+    "xqueuegrader",
+    "xqueuegrader-deliver",
+    "xqueuegrader-sweep",
+    "xqueuegrader-events",
+    "xqueuegrader-postgres",
+}
 RENDER_INIT = """
 import sys
 from tutor import config, env, hooks, plugins
@@ -20,9 +31,11 @@ hooks.Actions.CORE_READY.do()
 loaded = config.load_full(sys.argv[1])
 hooks.Actions.PROJECT_ROOT_READY.do(sys.argv[1])
 loaded = config.load_full(sys.argv[1])
-tasks = dict(hooks.Filters.CLI_DO_INIT_TASKS.iterate())
-print(env.render_str(loaded, tasks["xqueuegrader"]))
+for service, task in hooks.Filters.CLI_DO_INIT_TASKS.iterate():
+    if service == sys.argv[2] and "xqueuegrader" in task:
+        print(env.render_str(loaded, task))
 """
+SECRETS = ("CLIENT_SECRET", "OAUTH_SECRET", "OBFUSCATION_KEY")
 
 
 class Tutor:
@@ -34,7 +47,11 @@ class Tutor:
         subprocess.run([sys.executable, "-m", "venv", self._environment], check=True)
         tutor = f"tutor>={release},<{release + 1}"
         peer = f"tutor-xqueue>={release},<{release + 1}"
-        self._in_environment("pip", "install", "--quiet", tutor, peer, TOP / "deploy" / "tutor")
+        # From a copy: setuptools leaves a folder behind whose old files get into later wheels.
+        plugin = folder / "plugin"
+        left_behind = shutil.ignore_patterns("build", "*.egg-info", "__pycache__")
+        shutil.copytree(TOP / "deploy" / "tutor", plugin, ignore=left_behind)
+        self._in_environment("pip", "install", "--quiet", tutor, peer, plugin)
         self.run("plugins", "enable", "xqueue", "xqueuegrader")
         self.save(LMS_HOST="lms.example.org", ENABLE_HTTPS="true")
 
@@ -84,18 +101,18 @@ def compose_services(tutor):
     return yaml.safe_load(said.stdout)["services"]
 
 
-def interface(tutor):
+def lms_setting(tutor, name):
     """What the LMS's settings say in the end, both plugins' patches applied in their order."""
     settings = tutor.rendered("apps", "openedx", "settings", "lms", "production.py")
-    lines = settings.splitlines()
-    starts = [n for n, line in enumerate(lines) if line.startswith("XQUEUE_INTERFACE = ")]
     found = None
-    for start in starts:
-        end = next(n for n in range(start, len(lines)) if lines[n].startswith("}"))
-        names = {}
-        exec("\n".join(lines[start : end + 1]), names)  # a literal of our own
-        found = names["XQUEUE_INTERFACE"]
+    for node in ast.parse(settings).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+            found = ast.literal_eval(node.value)
     return found
+
+
+def interface(tutor):
+    return lms_setting(tutor, "XQUEUE_INTERFACE")
 
 
 def test_both_queues_are_in_the_compose_file_that_tutor_starts(tutor):
@@ -132,6 +149,8 @@ def test_the_proxy_serves_it_and_hides_its_metrics(tutor):
     ours = caddyfile[caddyfile.index("xqueue-grader.lms.example.org") :]
     assert 'import proxy "xqueuegrader:8040"' in ours
     assert "respond /metrics 404" in ours
+    assert "handle /proctoring/events {" in ours
+    assert "reverse_proxy xqueuegrader-events:8042 {" in ours
 
 
 def test_what_kubernetes_gets_is_valid(tutor):
@@ -145,9 +164,109 @@ def test_what_kubernetes_gets_is_valid(tutor):
     assert ("Job", "xqueuegrader-job") in names
 
 
-def test_the_init_task_is_a_script_that_a_shell_can_read(tutor, tmp_path):
-    """Rendered with Tutor's own environment, as `tutor local do init` does."""
-    script = tutor.python(RENDER_INIT, str(tutor.root))
-    assert "xqueue-server queue add 'default'" in script
+def init_task(tutor, service):
+    """Rendered with Tutor's own environment, as `tutor local do init` does; a script that a shell
+    can read."""
+    script = tutor.python(RENDER_INIT, str(tutor.root), service)
     checked = subprocess.run(["sh", "-n"], input=script, text=True, check=False)
     assert checked.returncode == 0
+    return script
+
+
+def test_the_init_task_makes_queues_and_accounts_and_names_no_password(tutor):
+    script = init_task(tutor, "xqueuegrader")
+    assert "xqueue-server queue add 'default'" in script
+    assert "xqueue-server lms" not in script
+    job = compose_services(tutor)["xqueuegrader-job"]["environment"]
+    for name in ("XQUEUEGRADER_AUTH_PASSWORD", "XQUEUEGRADER_WORKER_PASSWORD"):
+        assert job[name] == tutor.value(name)
+        assert tutor.value(name) not in script  # which is an argument of a shell
+
+
+# -- proctored exams -----------------------------------------------------------------------------
+
+
+def test_an_lms_has_its_exams_elsewhere_unless_it_is_told_to(tutor):
+    for name in ("PROCTORING_BACKENDS", "EXAMS_SERVICE_URL", "FEATURES['ENABLE_SPECIAL_EXAMS']"):
+        assert lms_setting(tutor, name) is None
+    assert "xqueue" not in tutor.rendered("build", "openedx", "Dockerfile")
+    assert init_task(tutor, "lms").strip() == ""
+
+
+@pytest.fixture(scope="module")
+def with_exams(tutor):
+    """From here on: the tests above are of a project without."""
+    tutor.save(XQUEUEGRADER_PROCTORING_PROVIDER="true", XQUEUEGRADER_EXAM_SERVICE="true")
+    return tutor
+
+
+def test_an_lms_that_is_told_to_has_its_provider_and_its_exam_service_here(with_exams):
+    tutor = with_exams
+    here = "https://xqueue-grader.lms.example.org"
+    backend = lms_setting(tutor, "PROCTORING_BACKENDS")["xqueue"]
+    assert backend["base_url"] == f"{here}/proctoring"
+    secrets = {name: tutor.value(f"XQUEUEGRADER_PROCTORING_{name}") for name in SECRETS}
+    assert len(set(secrets.values())) == len(SECRETS)
+    assert backend["client_secret"] == secrets["CLIENT_SECRET"]
+    key = lms_setting(tutor, "PROCTORING_USER_OBFUSCATION_KEY")
+    assert key == secrets["OBFUSCATION_KEY"]
+    assert lms_setting(tutor, "XQUEUEGRADER_OAUTH_SECRET") == secrets["OAUTH_SECRET"]
+    assert lms_setting(tutor, "EXAMS_SERVICE_URL") == f"{here}/exams/api/v1"
+    assert lms_setting(tutor, "FEATURES['ENABLE_SPECIAL_EXAMS']") is True
+    job = compose_services(tutor)["xqueuegrader-job"]["environment"]
+    for service in ("xqueuegrader", "lms"):
+        script = init_task(tutor, service)
+        for name, secret in secrets.items():
+            assert job[f"XQUEUEGRADER_PROCTORING_{name}"] == secret
+            assert secret not in script
+        assert job["XQUEUEGRADER_STUDIO_SECRET"] not in script
+    assert "manage_user xqueuegrader xqueuegrader@openedx --staff " in init_task(tutor, "lms")
+
+
+@pytest.mark.parametrize("tutor", RELEASES[-1:], indirect=True)
+def test_the_init_task_enters_the_lms_and_once_more_without_harm(
+    with_exams, migrated_sqlite, tmp_path
+):
+    """Its commands themselves, with a database and without the rest of Tutor."""
+    script = init_task(with_exams, "xqueuegrader")
+    script = script[script.index("umask 077") :].replace("/tmp/", f"{tmp_path}/")
+    job = compose_services(with_exams)["xqueuegrader-job"]["environment"]
+    database = shutil.copy(migrated_sqlite, tmp_path / "xqueue.db")
+    environment = {
+        **os.environ,
+        **{name: value for name, value in job.items() if name.startswith("XQUEUEGRADER_")},
+        "XQUEUE_DATABASE_URL": f"sqlite:///{database}",
+        "XQUEUE_DATA_DIR": str(tmp_path),
+        "XQUEUE_SECRET_KEY": "x" * 40,
+        "XQUEUE_LMS_ORIGINS": job["XQUEUE_LMS_ORIGINS"],
+        "PATH": f"{TOP / '.venv' / 'bin'}:{os.environ['PATH']}",
+    }
+
+    def run(*command):
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    run("sh", "-euc", script)
+    entered = run("xqueue-server", "lms", "show", "openedx", "--json")
+    assert json.loads(entered)["origins"][:2] == ["https://lms.example.org", "http://lms:8000"]
+    for name in ("has_studio_secret", "loads_worker", "forwards_exams"):
+        assert json.loads(entered)[name], name
+    run("sh", "-euc", script)
+    assert run("xqueue-server", "lms", "show", "openedx", "--json") == entered
+    assert [path.name for path in tmp_path.iterdir() if "xqueue.db" not in path.name] == []
+
+
+def test_the_image_of_the_lms_gets_the_backend_by_its_name(with_exams):
+    dockerfile = with_exams.rendered("build", "openedx", "Dockerfile")
+    assert "COPY xqueuegrader/proctoring-backend /openedx/xqueue-proctoring-backend" in dockerfile
+    folder = with_exams.root / "env" / "build" / "openedx" / "xqueuegrader" / "proctoring-backend"
+    project = tomllib.loads((folder / "pyproject.toml").read_text())
+    entry = project["project"]["entry-points"]["openedx.proctoring"]
+    assert entry == {"xqueue": "xqueue_proctoring_backend:XQueue"}
+    (module,) = project["tool"]["setuptools"]["py-modules"]
+    rendered = (folder / f"{module}.py").read_text()
+    # Which our LMS runs. Tutor leaves the last line's end out.
+    assert rendered == (BACKEND / f"{module}.py").read_text().removesuffix("\n")
+    tree = ast.parse(rendered)
+    assert "XQueue" in [node.name for node in tree.body if isinstance(node, ast.ClassDef)]

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from tests.support.services import missing_service
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 DISK_BYTES = 700 * 1024 * 1024
 """In memory; small enough to be filled in a moment."""
 

@@ -71,10 +71,22 @@ def scripted(tmp_path):
 
 
 @pytest.fixture
-def client(scripted, tmp_path):
-    client = EngineClient(EngineAddress(socket_path=str(tmp_path / "engine.sock")), timeout_s=0.5)
-    yield client
-    client.close()
+def open_client(scripted, tmp_path):
+    opened = []
+
+    def open_one(timeout_s):
+        address = EngineAddress(socket_path=str(tmp_path / "engine.sock"))
+        opened.append(EngineClient(address, timeout_s=timeout_s))
+        return opened[-1]
+
+    yield open_one
+    for client in opened:
+        client.close()
+
+
+@pytest.fixture
+def client(open_client):
+    return open_client(60)
 
 
 def test_requests_use_the_newest_version_both_know(scripted, client):
@@ -123,7 +135,8 @@ def test_a_removal_that_fails_is_told(scripted, client):
         lambda client: client.list_containers("l"),
     ],
 )
-def test_no_request_waits_for_ever(scripted, client, ask):
+def test_no_request_waits_for_ever(scripted, open_client, ask):
+    client = open_client(0.5)
     with pytest.raises(SandboxUnavailable, match="does not answer in time"):
         ask(client)
 
@@ -150,7 +163,7 @@ def test_an_attached_stream_loses_nothing_that_came_with_the_answer(scripted, cl
     head = b"HTTP/1.1 101 UPGRADED\r\nUpgrade: tcp\r\n\r\n"
     scripted.answers = [head + b"\x01\0\0\0\0\0\0\x02hi" + b"\x02\0\0\0\0\0\0\x03err"]
     channel = client.attach("c1")
-    assert channel.receive(1) == b"hi"
+    assert channel.receive(60) == b"hi"
     assert channel.stderr == "err"
     channel.close()
 

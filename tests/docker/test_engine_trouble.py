@@ -1,6 +1,7 @@
 """An engine that hangs, dies or has no room left never makes a grade, and is used again as soon as
 it works, by the same backend."""
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -12,15 +13,17 @@ from sandbox.probe.script import TESTS, one_run, probe_request, run_step
 from sandbox.run import ExitReason, Limits
 from tests.docker.waiting import wait_until, waiting
 
-API_S = 1.0
-MARK = "a-learner-of-this-test"
+API_S = 15.0
+PING_S = 5.0
+"""More than a busy engine needs, and little enough to wait for one that hangs."""
+MARK = f"a-learner-of-{os.getpid()}"
 
 
 @pytest.fixture
 def backend(private_engine, open_docker):
     """With two containers ready."""
     backend = open_docker(
-        2, docker_host=private_engine.address, api_timeout_s=API_S, ping_timeout_s=0.5
+        2, docker_host=private_engine.address, api_timeout_s=API_S, ping_timeout_s=PING_S
     )
     assert backend.run(probe_request(one_run())).reason is ExitReason.COMPLETED
     wait_until(lambda: waiting(backend) >= 2)
@@ -44,7 +47,7 @@ def test_an_engine_that_hangs_is_noticed_and_used_again_when_it_answers(private_
         began_at = time.monotonic()
         with pytest.raises(SandboxUnavailable):
             backend.run(probe_request(one_run()))
-        assert time.monotonic() - began_at < API_S * 3, "once it is known to hang, nobody waits"
+        assert time.monotonic() - began_at < API_S, "once it is known to hang, nobody waits"
     finally:
         private_engine.resume()
     assert works_again(backend)
@@ -65,7 +68,7 @@ def run_in_background(backend, request):
 
 
 def a_learner_who_sleeps(seconds):
-    limits = Limits(wall_s=3, learner_wall_s=3)
+    limits = Limits(wall_s=10, learner_wall_s=10)
     argv = ["python3", "-I", "-c", f"import time; time.sleep({seconds})  # {MARK}"]
     return probe_request([TESTS, run_step(argv=argv)], limits=limits)
 
@@ -89,7 +92,7 @@ def test_an_engine_that_hangs_while_a_learner_is_busy_costs_the_learner_nothing(
     wait_for_learner(private_engine)
     private_engine.hang()
     try:
-        thread.join(20)
+        thread.join(120)
         assert not thread.is_alive()
     finally:
         private_engine.resume()
@@ -101,7 +104,7 @@ def test_an_engine_that_is_killed_in_mid_run_costs_the_learner_nothing(private_e
     thread, outcome = run_in_background(backend, a_learner_who_sleeps(60))
     wait_for_learner(private_engine)
     private_engine.kill()
-    thread.join(20)
+    thread.join(120)
     assert not thread.is_alive()
     assert "error" in outcome, outcome
     assert not backend.check().healthy
@@ -110,6 +113,7 @@ def test_an_engine_that_is_killed_in_mid_run_costs_the_learner_nothing(private_e
 
 
 def test_a_full_disk_makes_the_host_unhealthy_until_there_is_room(private_engine, backend):
+    backend.settle()  # a container that goes afterwards would make room
     private_engine.fill_disk()
     try:
         health = backend.check()

@@ -11,8 +11,9 @@ from sandbox.backends.docker.settings import PoolSettings
 from sandbox.backends.docker.starting import StartedContainer
 from sandbox.errors import SandboxUnavailable
 from sandbox.run import MIB, Limits
+from tests.docker.waiting import wait_until
 
-PATIENCE_S = 5.0
+PATIENCE_S = 60.0
 
 
 class FakeChannel:
@@ -146,8 +147,7 @@ def test_an_empty_shelf_gives_what_is_on_its_way_instead_of_starting_another(fac
     taken = []
     taking = threading.Thread(target=lambda: taken.append(pool.take(spec, 10)))
     taking.start()
-    with pool._changed:
-        pool._changed.wait_for(lambda: pool._shelves[spec].hoping == 1, PATIENCE_S)
+    wait_until(lambda: pool._shelves[spec].hoping == 1)  # of which nobody is told
     assert not taken
     factory.gate.set()
     taking.join(PATIENCE_S)
@@ -249,6 +249,7 @@ def test_runs_keep_a_kind_and_bring_back_one_that_expired(factory, make_pool):
         factory.now += 50
         pool.tend()
     assert pool.wanted() == [spec]
+    filled(pool, spec, 2)  # a run that met one on its way would wait for it
     factory.now += 50
     pool.tend()
     assert pool.wanted() == []
@@ -362,6 +363,27 @@ def test_containers_of_a_rebuilt_image_are_dropped_and_the_new_ones_made(factory
     assert factory.discarded == factory.started[:2]
 
 
+def test_nobody_waits_for_a_kind_that_was_dropped_while_it_was_being_filled(factory, make_pool):
+    pool, old, new = make_pool(), a_spec("sha256:1"), a_spec("sha256:2")
+    factory.gate.clear()
+    told = []
+
+    def fill():
+        with pytest.raises(SandboxUnavailable) as refused:
+            pool.fill(old, PATIENCE_S)
+        told.append(str(refused.value))
+
+    filling = threading.Thread(target=fill)
+    filling.start()
+    assert factory.begun.acquire(timeout=PATIENCE_S)
+    pool.drop(old, instead=new)
+    filling.join(PATIENCE_S / 2)
+    assert told == ["grader was replaced while containers of it were being started"]
+    factory.gate.set()
+    filling.join()
+    filled(pool, new, 2)
+
+
 def test_an_engine_that_fails_is_asked_again_less_and_less_often(factory, make_pool):
     pool, spec = make_pool(), a_spec()
     factory.broken = True
@@ -410,6 +432,7 @@ def test_a_run_whose_hoped_for_container_fails_starts_its_own(factory, make_pool
 
 
 def test_nothing_is_left_after_close_not_even_what_was_being_started(factory, make_pool):
+    before = set(threading.enumerate())  # a backend of this session may have its own
     pool, spec = make_pool(size=3), a_spec()
     pool.fill(spec, PATIENCE_S)
     filled(pool, spec, 3)
@@ -425,4 +448,5 @@ def test_nothing_is_left_after_close_not_even_what_was_being_started(factory, ma
     assert {one.container_id for one in factory.discarded} == {
         one.container_id for one in factory.started if one is not taken
     }
-    assert not [thread for thread in threading.enumerate() if thread.name == "pool-refiller"]
+    left = set(threading.enumerate()) - before
+    assert not [thread for thread in left if thread.name == "pool-refiller"]

@@ -1,5 +1,7 @@
 """Which graders count as new, so that containers are kept ready for them."""
 
+import time
+
 import pytest
 
 from sandbox.backends.docker.prepared import OUT_OF_USE_S, PreparedGraders
@@ -80,19 +82,23 @@ def test_two_who_ask_at_once_do_not_make_it_new_for_each_other(clock):
         assert (first, second) == (False, False)
 
 
-def test_a_grader_nobody_submits_to_is_kept_ready_for_a_while_only(engine, open_docker):
+def test_a_grader_nobody_submits_to_is_kept_ready_for_a_while_only(
+    engine, open_docker, clock, monkeypatch
+):
     """As a worker that serves it asks: again and again."""
-    pool = {"size": 2, "idle_expiry_s": 2.0, "tend_interval_s": 0.1}
-    backend = open_docker(pool=pool)
+    backend = open_docker(2, pool={"idle_expiry_s": 900})
+    clock.now = time.monotonic()
+    monkeypatch.setattr(backend._pool, "_clock", clock)  # two containers may take long to start
     preparation = Preparation(grader=PROBE_GRADER, limits=LIMITS)
     backend.prepare(preparation)
     wait_until(lambda: waiting(backend) == 2)
-
-    def asked_again_it_is_gone():
+    for _ in range(3):
+        clock.now += 250
         backend.prepare(preparation)
-        return waiting(backend) == 0
-
-    wait_until(asked_again_it_is_gone)
+    backend._pool.tend()
+    assert waiting(backend) == 2
+    clock.now += 250
+    wait_until(lambda: waiting(backend) == 0)
     backend.prepare(preparation)
     assert backend._pool.wanted() == []
     result = backend.run(probe_request(one_run(), limits=LIMITS))

@@ -10,11 +10,12 @@ from grader_worker.sandboxd.client import PREPARE_S
 from sandbox.backends.docker.backend import FILL_S
 from sandbox.backends.docker.pulling import PATIENCE_S, BeingFetched, ImagePuller
 from sandbox.errors import GraderNotUsable, SandboxUnavailable
+from tests.docker.waiting import wait_until
 
 CUBE = f"registry.example.org/cube@sha256:{'1' * 64}"
 SQUARE = f"registry.example.org/square@sha256:{'2' * 64}"
 SINCE = datetime(2026, 1, 2, 14, 2, 11, tzinfo=UTC)
-GRACE_S = 20.0
+GRACE_S = 60.0
 
 
 class Engine:
@@ -130,6 +131,7 @@ def test_an_image_that_waits_for_another_says_so(engine, clock, puller, asked):
     asked(CUBE)
     engine.begun.get(timeout=GRACE_S)
     asked(SQUARE)
+    wait_until(lambda: SQUARE in puller._pulls)  # or we would be the first who waits
     told = None
     while told is None or "waits" not in told:
         told = out_of_patience(puller, clock, SQUARE)

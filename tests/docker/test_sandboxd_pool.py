@@ -1,6 +1,7 @@
 """sandboxd's pool: its end, and that filling it holds up nobody who asks for health."""
 
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -30,7 +31,7 @@ class SlowToPrepare(FakeBackend):
 
     def prepare(self, preparation):
         self.preparing.release()
-        assert self.may_go_on.wait(30)
+        assert self.may_go_on.wait(60)
 
 
 def test_preparing_holds_up_no_check(tmp_path):
@@ -44,7 +45,7 @@ def test_preparing_holds_up_no_check(tmp_path):
     try:
         for thread in preparing:
             thread.start()
-        assert backend.preparing.acquire(timeout=10)
+        assert backend.preparing.acquire(timeout=60)
         assert client.check().healthy
         assert client.describe().name == "fake"
     finally:
@@ -65,10 +66,18 @@ def sandboxd(engine, tmp_path):
         (tmp_path / "log").open("wb") as log,
         subprocess.Popen(command, cwd=TOP, stdout=log, stderr=log) as process,
     ):
-        client = SandboxdClient(path)
-        wait_until(path.exists)
-        yield client, process
-        process.kill()
+        try:
+            client = SandboxdClient(path)
+            wait_until(lambda: listens(path))
+            yield client, process
+        finally:
+            process.kill()  # or leaving the block would wait for it
+
+
+def listens(path):
+    """Its file is there a moment before."""
+    with socket.socket(socket.AF_UNIX) as caller:
+        return caller.connect_ex(str(path)) == 0
 
 
 def containers_of(engine, pid):

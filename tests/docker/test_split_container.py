@@ -19,9 +19,10 @@ from sandbox.run import ExitReason, Isolation, Limits, Preparation
 from tests.docker.waiting import wait_until, waiting
 from tests.support.services import missing_service
 
-LIMITS = Limits(wall_s=30, learner_wall_s=3)
-PATIENT = Limits(wall_s=60, learner_wall_s=30, learner_cpu_s=30, memory_bytes=128 << 20)
-"""gVisor on a busy machine takes its time to fill memory."""
+LIMITS = Limits(wall_s=90, learner_wall_s=30, learner_cpu_s=30, memory_bytes=128 << 20)
+"""gVisor on a busy machine takes its time, to start Python as well as to fill memory."""
+SOON_S = 3
+"""For programs that do not end by themselves."""
 TAKES_ALL_MEMORY = "x = []\nwhile True: x.append(bytes(10_000_000))"
 FORKS_WITHOUT_END = (
     "import os, time\nwhile True:\n  try: os.fork()\n  except OSError: time.sleep(0.01)"
@@ -51,16 +52,16 @@ def backend(open_docker):
     return open_docker(1)
 
 
-def two_programs(first, runtime, limits):
+def two_programs(first, runtime, **first_step):
     """The learner's code, and then another program of the same run."""
     second = run_step("t2", argv=["python3", "-c", "print(2)"])
-    script = [TESTS, run_step("t1"), second, report_step("t3"), DONE]
-    request = probe_request(script, first, limits=limits)
+    script = [TESTS, run_step("t1", **first_step), second, report_step("t3"), DONE]
+    request = probe_request(script, first, limits=LIMITS)
     return replace(request, isolation=Isolation.SPLIT_CONTAINER, runtime=runtime)
 
 
-def outcomes(backend, first, runtime, limits=LIMITS):
-    result = backend.run(two_programs(first, runtime, limits))
+def outcomes(backend, first, runtime, **first_step):
+    result = backend.run(two_programs(first, runtime, **first_step))
     assert result.reason is ExitReason.COMPLETED, result
     return [ran(report) for report in result.reports[:2]]
 
@@ -81,19 +82,19 @@ def test_nothing_of_the_grader_is_where_the_learner_is(backend, runtime):
 
 
 def test_a_program_that_takes_all_memory_fails_alone(backend, runtime):
-    first, second = outcomes(backend, TAKES_ALL_MEMORY, runtime, PATIENT)
+    first, second = outcomes(backend, TAKES_ALL_MEMORY, runtime)
     assert first.reason == "memory"
     assert second.stdout == "2\n"
 
 
 def test_a_fork_bomb_does_not_reach_the_next_program(backend, runtime):
-    first, second = outcomes(backend, FORKS_WITHOUT_END, runtime)
+    first, second = outcomes(backend, FORKS_WITHOUT_END, runtime, wall_s=SOON_S)
     assert first.code != 0
     assert second.stdout == "2\n"
 
 
 def test_a_program_that_does_not_end_is_stopped_alone(backend, runtime):
-    first, second = outcomes(backend, "while True: pass", runtime)
+    first, second = outcomes(backend, "while True: pass", runtime, wall_s=SOON_S)
     assert first.reason == "time"
     assert second.stdout == "2\n"
 
@@ -110,7 +111,7 @@ def test_the_pool_has_both_containers_ready(backend, runtime):
 
 def test_the_run_ends_at_its_wall_limit_with_what_was_finished(backend, runtime):
     script = [TESTS, report_step("t1"), run_step("t2"), run_step("t3"), DONE]
-    limits = Limits(wall_s=3, learner_wall_s=60)
+    limits = Limits(wall_s=16, learner_wall_s=60, learner_cpu_s=60)
     request = probe_request(script, "while True: pass", limits=limits)
     request = replace(request, isolation=Isolation.SPLIT_CONTAINER, runtime=runtime)
     result = backend.run(request)

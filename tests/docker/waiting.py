@@ -3,7 +3,7 @@
 import time
 
 
-def wait_until(condition, patience_s=30.0):
+def wait_until(condition, patience_s=120.0):
     until = time.monotonic() + patience_s
     while not condition():
         assert time.monotonic() < until, "it did not happen"

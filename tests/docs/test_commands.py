@@ -134,7 +134,14 @@ def test_every_verb_and_option_of_the_kit_is_on_its_page() -> None:
 
 
 def test_every_variable_that_pages_name_is_read_somewhere() -> None:
-    folders = ("xqueue_server", "grader_worker", "graders", "sandbox", "deploy")
+    folders = (
+        "xqueue_server",
+        "grader_worker",
+        "graders",
+        "sandbox",
+        "proctoring_hooks",
+        "deploy",
+    )
     sources = [path for folder in folders for path in (TOP / folder).rglob("*.py")]
     sources += [*(TOP / "deploy" / "compose").glob("*.yaml"), *TOP.glob("deploy/compose/env.*")]
     code = "\n".join(path.read_text(encoding="utf-8") for path in sources)

@@ -17,7 +17,16 @@ READERS = {
 }
 """A word of the README's line on them, and where they start."""
 PAGE_IN_CODE = re.compile(r"(?<![\w/.-])docs/[\w./-]+\.md\b")
-SOURCES = ("deploy", "grader_worker", "graders", "sandbox", "scripts", "tests", "xqueue_server")
+SOURCES = (
+    "deploy",
+    "grader_worker",
+    "graders",
+    "proctoring_hooks",
+    "sandbox",
+    "scripts",
+    "tests",
+    "xqueue_server",
+)
 SUFFIXES = {".py", ".sh", ".c", ".h", ".toml", ".yaml", ".Dockerfile"}
 
 

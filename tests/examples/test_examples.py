@@ -60,13 +60,14 @@ QUEENS = EXAMPLES / "eight-queens"
 
 
 @pytest.fixture(scope="module")
-def queens_image(engine):
+def queens_image(engine, docker_backend):
     """The id of the tier-2 example's image, built as authors are told to."""
     words = ["build", str(QUEENS), "--quiet"]
     done = CliRunner().invoke(main, words, env={BUILD_NETWORK: "none"})
     assert done.exit_code == 0, done.output
     image_id = done.stdout.strip()
     yield image_id
+    docker_backend.settle()  # no image goes before its last container
     engine.images.remove(image_id, force=True)
 
 

@@ -88,6 +88,7 @@ class Cluster:
         self.first.ask("CREATE DATABASE xqueue")
         as_postgres(
             *("pg_basebackup", "--pgdata", self.second.folder, "--write-recovery-conf"),
+            *("--checkpoint", "fast", "--no-sync"),
             "--dbname",
             f"host=127.0.0.1 port={self.first.port} user=postgres application_name={STANDBY}",
         )

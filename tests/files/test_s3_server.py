@@ -17,14 +17,15 @@ from tests.server.web_client import Answer, Server
 from xqueue_server import settings
 from xqueue_server.app import create_app
 from xqueue_server.cli.main import main
+from xqueue_server.files.local import LocalFiles
 from xqueue_server.files.s3 import S3Files, open_client
-from xqueue_server.housekeeping import tidy
 from xqueue_server.instant import ManualClock
-from xqueue_server.leftovers import remove_leftovers
-from xqueue_server.retention import Keep, apply
+from xqueue_server.models.trial import KEPT_S
 from xqueue_server.settings import S3Settings
 from xqueue_server.storage import Storage
-from xqueue_server.trial import KEPT_S
+from xqueue_server.upkeep.housekeeping import tidy
+from xqueue_server.upkeep.leftovers import remove_leftovers
+from xqueue_server.upkeep.retention import Keep, apply
 
 DAY_S = 24 * 3600
 LIMIT = 10_000
@@ -178,7 +179,7 @@ def test_files_of_nobody_are_removed_after_a_day(
     s3_files.save(io.BytesIO(b"orphan"), limit_bytes=10)
     server.desk.clock.advance(DAY_S)
     assert remove_leftovers(server.desk.storage, s3_files) == 0  # by the service's clock: new
-    monkeypatch.setattr("xqueue_server.leftovers.AGE_S", -3600)
+    monkeypatch.setattr("xqueue_server.upkeep.leftovers.AGE_S", -3600)
     assert remove_leftovers(server.desk.storage, s3_files) == 1
     assert keys(s3_settings) == [named]
 
@@ -198,6 +199,12 @@ def test_doctor_says_what_is_wrong_with_the_bucket_and_when_it_is_right(
     open_client(s3_settings).create_bucket(Bucket=s3_settings.bucket)
     assert uploads_line().startswith("ok")
     assert keys(s3_settings) == []
+    earlier = LocalFiles(Path(environment["XQUEUE_DATA_DIR"]) / "files")
+    blob, _ = earlier.save(io.BytesIO(b"x"), limit_bytes=1)
+    assert uploads_line().startswith("warn")
+    assert "copy what lies there to the bucket" in uploads_line()
+    earlier.remove(blob)
+    assert uploads_line().startswith("ok")
 
 
 def uploads_line() -> str:

@@ -11,7 +11,7 @@ ADD = "import sys\nprint(sum(map(int, sys.stdin.read().split())) + len(sys.argv)
 PROGRAM = (
     PYTHON
     + """
-limits: {time_s: 1}
+limits: {time_s: 10}
 tests:
   - {id: plain, stdin: "1 2", stdout: 3}
   - {id: args, stdin: "1 2", args: [a, b], stdout: 5, points: 2}
@@ -209,14 +209,14 @@ CALLS = (
     PYTHON
     + """
 defaults: {call: f}
-limits: {time_s: 1}
+limits: {time_s: 10}
 tests:
   - {id: value, args: [2], returns: 4}
   - {id: words, args: [[a, b]], kwargs: {sep: "-"}, returns: a-b}
   - {id: tuple, args: [!python "(1, 2)"], returns: !python "(2, 1)"}
   - {id: near, args: [0.1], returns: 0.01, tolerance: 1e-9}
   - {id: raises, args: [null], raises: ValueError}
-  - {id: loop, args: [loop], returns: 1}
+  - {id: loop, args: [loop], returns: 1, limits: {time_s: 1}}
 """
 )
 RIGHT = """

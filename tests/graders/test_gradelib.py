@@ -290,7 +290,9 @@ def test_code_that_nobody_typed_is_told_to_be_too_long(bubblewrap_backend, old, 
 def test_the_longest_code_is_examined_within_the_graders_memory(bubblewrap_backend, old, text):
     checks = "".join(f"grader.add_input_check(prohibited_keyword('w{n}'))\n" for n in range(30))
     code = f"{DOUBLE}{text}\n"
-    assert scores(graded(bubblewrap_backend, old(NUMBERS + checks, DOUBLE), code)) == {"t1": 0}
+    patient = {"grader.yaml": YAML + "limits: {total_s: 120}\n"}  # it is about memory, not time
+    directory = old(NUMBERS + checks, DOUBLE, **patient)
+    assert scores(graded(bubblewrap_backend, directory, code)) == {"t1": 0}
 
 
 def test_uploads_that_do_not_fit_are_told_to_the_learner(bubblewrap_backend, grader_at):

@@ -181,7 +181,7 @@ def gains_without_a_sandbox(number, tmp_path, **environment):
             [sys.executable, "-I", "-S", str(script)],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             env=environment,
             check=True,
         )

@@ -4,17 +4,18 @@ its own configuration and storage."""
 import base64
 import json
 import shutil
-import socket
 import subprocess
 import time
 from pathlib import Path
 
 import requests
 
+from deploy.demo.processes import free_port
 from tests.support.services import missing_service
 
 PROGRAM = "docker-registry"
-READY_S = 20.0
+READY_S = 60.0
+ANSWER_S = 60.0
 USER, WORD = "author", "author-word"
 HTPASSWD = f"{USER}:$2y$05$abcdefghijklmnopqrstuurH/OXOpy.o0XSKFlhffnpYpGY8UUbc6\n"
 """bcrypt of WORD, the only form the registry takes."""
@@ -27,7 +28,7 @@ class Registry:
     def __init__(self, folder: Path, *, needs_word: bool = False) -> None:
         self.needs_word = needs_word
         self._folder = folder
-        self.host = f"127.0.0.1:{_free_port()}"
+        self.host = f"127.0.0.1:{free_port()}"
         self._process: subprocess.Popen | None = None
 
     def start(self) -> None:
@@ -47,17 +48,18 @@ class Registry:
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(timeout=20)
+            self._process.wait(timeout=60)
             self._process = None
 
     def delete(self, reference: str) -> None:
         """As an administrator would: the name `HOST/NAME@DIGEST` is gone."""
         name, _, digest = reference.removeprefix(f"{self.host}/").partition("@")
-        answer = requests.delete(f"http://{self.host}/v2/{name}/manifests/{digest}", timeout=20)
+        manifest = f"http://{self.host}/v2/{name}/manifests/{digest}"
+        answer = requests.delete(manifest, timeout=ANSWER_S)
         assert answer.status_code == 202, answer.text
 
     def tags(self, name: str) -> list[str]:
-        answer = requests.get(f"http://{self.host}/v2/{name}/tags/list", timeout=20)
+        answer = requests.get(f"http://{self.host}/v2/{name}/tags/list", timeout=ANSWER_S)
         return sorted(answer.json()["tags"] or [])
 
     def docker_config(self, folder: Path) -> Path:
@@ -89,11 +91,6 @@ class Registry:
         except requests.RequestException:
             return False
         return answer.status_code == (401 if self.needs_word else 200)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 class OnLoopback:

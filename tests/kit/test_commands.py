@@ -230,18 +230,11 @@ def test_two_runs_that_do_not_agree_are_found(bubblewrap_backend, grader_at):
             "tests:\n  - {id: a, stdin: b, checker: c.py}\n"
             "samples:\n  - {file: a.py, score: 1}\n",
             "a.py": "print(1)",
-            # Some bit of a clock in nanoseconds is soon another.
-            "c.py": "import time\ndef check(answer):\n"
-            "    return (time.time_ns() // 1000) % 2 == 0 or None is None and "
-            "time.time_ns() // 7 % 2 == 0\n",
+            # A clock in nanoseconds is never twice the same.
+            "c.py": "import time\ndef check(answer): return time.time_ns() % 10**15 / 10**15\n",
         }
     )
-    for _ in range(20):
-        result = CliRunner().invoke(main, ["check", str(directory), *HERE])
-        if "two runs do not agree" in result.output:
-            assert result.exit_code == 1
-            return
-    pytest.fail("twenty times, two runs of a coin agreed")
+    assert "two runs do not agree" in run("check", directory, *HERE, status=1).output
 
 
 def test_a_grader_that_fails_on_a_sample_is_an_error(bubblewrap_backend, grader_at):
@@ -312,7 +305,8 @@ def test_a_docker_without_the_languages_image_is_passed_over_or_explained(monkey
         local_sandbox.open_local_sandbox(base="java")
 
 
-def test_an_engine_is_asked_for_the_image_of_a_language(engine):
+def test_an_engine_is_asked_for_the_image_of_a_language(engine, monkeypatch):
+    monkeypatch.setattr(local_sandbox, "PING_S", 60)  # who is late is taken for absent
     assert local_sandbox.missing_image("python") is None
     assert local_sandbox.missing_image("nolanguage") == "xqueue/grader-nolanguage:local"
     assert local_sandbox.missing_image(None) is None

@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from graders.errors import ManifestInvalid
@@ -37,6 +37,7 @@ manifests = st.builds(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(manifests)
 def test_a_manifest_survives_the_journey(manifest):
     travelled = json.loads(json.dumps(manifest_to_json(manifest), allow_nan=False))

@@ -168,10 +168,11 @@ def test_a_reason_is_not_told_twice(server, client, bundle):
 
 
 def test_a_server_that_is_not_there_is_named_without_our_libraries(bundle):
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
-    with pytest.raises(ServerRefused, match=f"{url} cannot be reached: .*refused") as refused:
-        ServerClient(url, "xqt_secret").store_bundle(bundle)
+    with socket.socket() as taken:  # nobody listens, and nobody else is given the port meanwhile
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(ServerRefused, match=f"{url} cannot be reached: .*refused") as refused:
+            ServerClient(url, "xqt_secret").store_bundle(bundle)
     assert "HTTPConnectionPool" not in str(refused.value)
 
 

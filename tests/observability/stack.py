@@ -15,9 +15,9 @@ from deploy.demo.processes import LongRunning, answers_http, command, free_port,
 from tests.delivery.lms import ScriptedLms, running_lms
 from tests.server.builders import QUEUE, Desk, add_queue, callback_url, lms_header, open_desk
 from tests.server.test_real_server import Connection
-from xqueue_server.account import Account
+from xqueue_server.accounts.sessions import Sessions
 from xqueue_server.instant import ManualClock
-from xqueue_server.sessions import Sessions
+from xqueue_server.models.account import Account
 from xqueue_server.storage import open_storage
 
 SECRET = "0123456789abcdef" * 2

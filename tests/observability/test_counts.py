@@ -11,12 +11,12 @@ from tests.delivery.outbox_data import NO_ANSWER, FakeTransport, new_deliverer, 
 from tests.observability.scrape import Scrape
 from tests.server.builders import QUEUE, Desk, add_queue, grade, lms_header, open_desk
 from tests.server.web_client import Server
-from xqueue_server import metrics
 from xqueue_server.errors import StorageUnavailable, WrongKey
 from xqueue_server.instant import ManualClock
+from xqueue_server.monitoring import metrics
 from xqueue_server.storage import Storage
 from xqueue_server.storage import submissions as stored
-from xqueue_server.sweeping import sweep
+from xqueue_server.upkeep.sweeping import sweep
 
 Grows = Callable[..., AbstractContextManager[None]]
 
@@ -86,6 +86,38 @@ def test_a_submission_that_could_not_be_stored_is_counted_as_that(
     monkeypatch.setattr("xqueue_server.web.patience.PATIENCE_S", 0.0)
     with grows(1, SUBMITTED, result="unavailable", queue=QUEUE), grows(1, SUBMITTED):
         assert server.lms.submit().code == 1
+
+
+def test_a_submission_is_counted_as_turned_away_though_nobody_knows_who_sent_it(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_args: object) -> None:
+        raise StorageUnavailable("gone")
+
+    monkeypatch.setattr(server.services.sessions, "account_of", fail)
+    monkeypatch.setattr("xqueue_server.web.patience.PATIENCE_S", 0.0)
+    with grows(1, SUBMITTED, result="unavailable", queue=""), grows(1, SUBMITTED):
+        assert server.lms.submit().code == 1
+    with grows(0, SUBMITTED):
+        assert server.grader.try_fetch().code == 1
+
+
+def shown(name: str) -> list[tuple[dict[str, str], float]]:
+    samples = Scrape(metrics.exposition().decode()).samples
+    return [(sample.labels, sample.value) for sample in samples if sample.name == name]
+
+
+def test_what_an_alert_waits_for_is_shown_before_it_happens(server: Server) -> None:
+    """Prometheus takes a number that comes out of nowhere for no increase."""
+    queue = f"{QUEUE}-of-this-test"
+    add_queue(server.desk.storage, name=queue)
+    assert {"queue": "", "result": "unavailable"} in [labels for labels, _ in shown(SUBMITTED)]
+    server.lms.submit(header=lms_header(queue=queue))
+    server.grader.put(server.grader.fetch(queue))
+    sweep(server.desk.storage)
+    assert ({"queue": queue, "result": "unavailable"}, 0.0) in shown(SUBMITTED)
+    assert ({"queue": queue}, 0.0) in shown(STALE)
+    assert ({"queue": queue}, 0.0) in shown("xqueue_lease_expired_total")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import text
 
+from deploy.demo.processes import free_port
 from tests.delivery.certificates import Authority
 from tests.delivery.lms import running_lms
 from tests.observability.stack import until
@@ -113,9 +114,7 @@ def test_an_lms_that_is_not_there_is_warned_of(tmp_path: Path) -> None:
 @pytest.fixture
 def redis() -> Iterator[str]:
     """A Redis of our own, whose policy is to throw keys away."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     options = ["--maxmemory-policy", "allkeys-lru", "--save", "", "--bind", "127.0.0.1"]
     process = subprocess.Popen(
         ["redis-server", "--port", str(port), *options], stdout=subprocess.DEVNULL

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from xqueue_server import error_reports, telemetry, traceparent
+from xqueue_server.monitoring import error_reports, telemetry, traceparent
 
 CAME = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"

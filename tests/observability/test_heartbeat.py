@@ -10,7 +10,8 @@ from typing import Any
 from tests.server.web_client import Server
 from xqueue_server.app import create_app
 from xqueue_server.settings import Settings
-from xqueue_server.storage import open_storage
+from xqueue_server.storage import beats, open_storage
+from xqueue_server.upkeep.beating import DELIVER, SWEEP, heart
 
 WELL = {"status": True, "message": "OK"}
 
@@ -23,9 +24,22 @@ def heartbeat(server: Server, status: int) -> dict[str, Any]:
 
 
 def test_a_server_that_has_everything_is_well(server: Server) -> None:
+    for process in (DELIVER, SWEEP):
+        heart(server.desk.storage, process)()
     assert heartbeat(server, 200) == dict.fromkeys(
-        ("database", "migrations", "files", "redis"), WELL
+        ("database", "migrations", "files", "redis", "deliver", "sweep"), WELL
     )
+
+
+def test_a_process_that_gives_no_sign_of_life_is_named_and_submissions_are_still_taken(
+    server: Server,
+) -> None:
+    heart(server.desk.storage, DELIVER)()
+    server.desk.clock.advance(beats.SILENT_S + 1)
+    told = heartbeat(server, 200)
+    assert (told["deliver"]["status"], told["sweep"]["status"]) == (False, False)
+    assert told["deliver"]["message"] == "no sign of life for 61 s; start: xqueue-server deliver"
+    assert told["sweep"]["message"].startswith("no sign of life for a day or more")
 
 
 def test_without_its_database_it_can_not_work(server: Server, server_settings: Settings) -> None:

@@ -11,11 +11,11 @@ from sqlalchemy import insert, text
 from tests.delivery.outbox_data import put_messages
 from tests.observability.scrape import Scrape
 from tests.server.builders import QUEUE, Desk, add_queue, lms_body
-from xqueue_server.beating import DELIVER, heart
 from xqueue_server.instant import ManualClock, to_datetime
-from xqueue_server.state_metrics import KEPT_S, StateMetrics
 from xqueue_server.storage import Storage
 from xqueue_server.storage.operations_schema import load_minutes, worker_hosts, workers
+from xqueue_server.upkeep.beating import DELIVER, heart
+from xqueue_server.workload.state_metrics import KEPT_S, StateMetrics
 
 
 class Eye:
@@ -142,6 +142,21 @@ def test_the_latest_need_of_workers_is_told_and_an_old_one_is_not(
     assert eye.look().number("xqueue_desired_workers", lane=QUEUE) == 3
     clock.advance(300)
     assert eye.look().total("xqueue_desired_workers") == 0
+
+
+def test_what_a_clock_that_was_ahead_has_left_hides_nothing(
+    storage: Storage, clock: ManualClock, eye: Eye
+) -> None:
+    add_queue(storage)
+    clock.advance(3600)
+    _note_minute(storage, clock, 9)
+    heart(storage, DELIVER)()
+    clock.advance(-3600)
+    _note_minute(storage, clock, 2)
+    clock.advance(60)
+    shown = eye.look()
+    assert shown.number("xqueue_desired_workers", lane=QUEUE) == 2
+    assert math.isinf(shown.number("xqueue_process_silent_seconds", process=DELIVER))
 
 
 def _note_minute(storage: Storage, clock: ManualClock, desired: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.server.builders import QUEUE, lms_body, lms_header
 from tests.server.web_client import Server
-from xqueue_server import traceparent
+from xqueue_server.monitoring import traceparent
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 GOOD = f"00-{TRACE}-{SPAN}-01"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tests.server.builders import Desk, callback_url, grade, lms_body
-from xqueue_server import regrading
-from xqueue_server.regrade import Regrade
+from xqueue_server.models.regrade import Regrade
+from xqueue_server.models.submission import LeasedSubmission
+from xqueue_server.repair import regrading
 from xqueue_server.storage import faults, regrades
-from xqueue_server.submission import LeasedSubmission
 
 OLD = grade(0.5, msg="<p>old</p>")
 NEW = grade(1, msg="<p>new</p>")

@@ -6,21 +6,21 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.repair.regraded import ACTOR, NEW, OLD, begin, cancel, graded, last_regrade
+from tests.repair.regraded import ACTOR, NEW, OLD, begin, cancel, graded, last_regrade, regrades_of
 from tests.server.builders import COURSE, ORIGIN, Desk, add_queue, callback_url
-from xqueue_server import bulk
-from xqueue_server.bulk import Act, Done
-from xqueue_server.callback import CallbackState
 from xqueue_server.errors import Conflict, NotFound
-from xqueue_server.grader import GraderSource
-from xqueue_server.leasing import FailureKind
-from xqueue_server.regrade import RegradeState
-from xqueue_server.scope import EVERYTHING, Scope
-from xqueue_server.selection import parse
+from xqueue_server.models.callback import CallbackState
+from xqueue_server.models.grader import GraderSource
+from xqueue_server.models.regrade import RegradeState
+from xqueue_server.models.scope import EVERYTHING, Scope
+from xqueue_server.models.selection import parse
+from xqueue_server.models.submission import SubmissionState
+from xqueue_server.repair import bulk
+from xqueue_server.repair.bulk import Act, Done
 from xqueue_server.storage import browsing, faults, graders, lease_graders, outbox
 from xqueue_server.storage.attempts import Ending
 from xqueue_server.storage.events import Event
-from xqueue_server.submission import SubmissionState
+from xqueue_server.submissions.leasing import FailureKind
 
 S = SubmissionState
 ALL = parse({})
@@ -179,6 +179,31 @@ def test_graded_ones_are_regraded_in_one_batch(desk: Desk) -> None:
         batch_id=done.batch_id,
     )
     assert more.batch_id == last_regrade(desk, again.submission_id).batch_id == done.batch_id
+
+
+def test_a_continued_regrade_leaves_alone_what_has_been_graded_anew_meanwhile(desk: Desk) -> None:
+    """Time was over after two of three; those have their new grades when the rest is asked for."""
+    ids = [graded(desk, user=user).submission_id for user in range(3)]
+    answers = iter([False, True])
+    done = bulk.regrade(
+        desk.storage,
+        ALL,
+        EVERYTHING,
+        reason="wrong tests",
+        confirmed=3,
+        actor=ACTOR,
+        is_over=lambda: next(answers),
+    )
+    assert (done.count, done.is_complete) == (2, False)
+    for _ in range(2):
+        desk.put(desk.lease(), NEW)
+    present = {"batch_id": done.batch_id}
+    assert bulk.matching(desk.storage, Act.REGRADE, ALL, EVERYTHING, **present) == 1
+    assert bulk.preview_regrade(desk.storage, ALL, EVERYTHING, **present).count == 1
+    terms = {"reason": "", "confirmed": 1, "actor": ACTOR, **present}
+    more = bulk.regrade(desk.storage, ALL, EVERYTHING, **terms)
+    assert (more.count, more.skipped_count, more.is_complete) == (1, 0, True)
+    assert [len(regrades_of(desk, each)) for each in ids] == [1, 1, 1]
 
 
 def test_a_refused_regrade_leaves_no_batch(desk: Desk) -> None:

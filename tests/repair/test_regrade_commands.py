@@ -17,9 +17,9 @@ from tests.cli.conftest import run_json as run_json
 from tests.repair.regraded import NEW, begin, graded, last_regrade
 from tests.repair.test_bulk import bury, held
 from tests.server.builders import BLOCK, COURSE, ORIGIN, Desk, callback_url, grade, lms_body
-from xqueue_server import override_file
-from xqueue_server.regrade import RegradeState
-from xqueue_server.submission import SubmissionState
+from xqueue_server.models.regrade import RegradeState
+from xqueue_server.models.submission import SubmissionState
+from xqueue_server.repair import override_file
 
 S = SubmissionState
 PROBLEM = BLOCK + "0" * 32
@@ -59,6 +59,21 @@ def test_a_selection_is_regraded_and_the_regrade_is_shown(
     story = run("submission", "show", ids[1]).stdout
     assert "Regrades" in story
     assert "graded > queued" in story
+
+
+def test_an_interrupted_regrade_goes_on_without_what_it_has(run: Run, desk: Desk) -> None:
+    done, left = graded(desk, user=1), graded(desk, user=2)
+    batch = str(begin(desk, done.submission_id))
+    desk.put(desk.lease(), NEW)
+    again = ("submission", "regrade", "--queue", "python", "--reason", "x", "--continue")
+    assert "1 submission will be graded anew" in run(*again, batch, "--dry-run").stdout
+    assert (
+        f"1 submission will be graded anew, as regrade {batch}"
+        in run(*again, batch, "--yes").stdout
+    )
+    assert desk.see(done.submission_id).state is S.GRADED
+    assert last_regrade(desk, left.submission_id).batch_id == int(batch)
+    assert "Regrade 9 not found" in run(*again, "9", "--yes", exit_code=1).stderr
 
 
 def test_what_can_not_be_regraded_is_refused_by_name(run: Run, desk: Desk) -> None:
@@ -194,7 +209,7 @@ def test_a_score_that_does_not_count_any_more_is_left_out(run: Run, desk: Desk) 
 
 @pytest.mark.parametrize("text", ["=1+2", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
 def test_no_text_is_a_formula(text: str) -> None:
-    assert override_file._cell(text) == f"'{text}"
+    assert override_file.cell(text) == f"'{text}"
 
 
 def test_a_learner_who_is_a_formula_is_written_as_text(run: Run, desk: Desk) -> None:

@@ -19,14 +19,10 @@ from tests.repair.regraded import (
     regrades_of,
 )
 from tests.server.builders import INVALID_GRADE, Desk, callback_url, change_queue, grade, lms_body
-from xqueue_server import holding, leasing, regrading
 from xqueue_server.errors import Conflict, NotFound, WrongKey
-from xqueue_server.grader import NoSuchGrader
-from xqueue_server.leasing import FailureKind
-from xqueue_server.regrade import RegradeState
-from xqueue_server.storage import capping, outbox
-from xqueue_server.storage.attempts import Ending
-from xqueue_server.submission import (
+from xqueue_server.models.grader import NoSuchGrader
+from xqueue_server.models.regrade import RegradeState
+from xqueue_server.models.submission import (
     REGRADE_PRIORITY,
     REGRADE_TRANSITIONS,
     TRANSITIONS,
@@ -34,6 +30,11 @@ from xqueue_server.submission import (
     SubmissionEvent,
     SubmissionState,
 )
+from xqueue_server.repair import regrading
+from xqueue_server.storage import capping, outbox
+from xqueue_server.storage.attempts import Ending
+from xqueue_server.submissions import holding, leasing
+from xqueue_server.submissions.leasing import FailureKind
 
 S, E = SubmissionState, SubmissionEvent
 FIRST, LATER = "20260101120000", "20260101120100"

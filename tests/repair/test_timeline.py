@@ -8,13 +8,13 @@ import pytest
 
 from tests.repair.regraded import NEW, OLD, begin, graded
 from tests.server.builders import INVALID_GRADE, LEARNER_CODE, Desk, grade
-from xqueue_server import holding, timeline
 from xqueue_server.cli.output import show_json
 from xqueue_server.errors import NotFound
-from xqueue_server.leasing import FailureKind
 from xqueue_server.storage import attempts, lease_graders, outbox
 from xqueue_server.storage.attempts import Ending
-from xqueue_server.timeline import Story
+from xqueue_server.submissions import holding, timeline
+from xqueue_server.submissions.leasing import FailureKind
+from xqueue_server.submissions.timeline import Story
 
 
 def story(desk: Desk, submission_id: int) -> Story:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -12,11 +15,11 @@ from sqlalchemy import text
 from tests.cli.commands import leaves
 from tests.repair.regraded import begin, graded
 from tests.server.builders import INVALID_GRADE, ORIGIN, Desk, callback_url, change_queue, lms_body
-from xqueue_server import holding, why_waiting
-from xqueue_server.callback import DueCallback
 from xqueue_server.errors import NotFound
-from xqueue_server.grader import GraderSource
-from xqueue_server.leasing import FailureKind
+from xqueue_server.files.local import LocalFiles
+from xqueue_server.models.callback import DueCallback
+from xqueue_server.models.grader import GraderSource
+from xqueue_server.models.submission import HoldReason, SubmissionState
 from xqueue_server.storage import (
     attempts,
     breakers,
@@ -30,9 +33,12 @@ from xqueue_server.storage import (
 from xqueue_server.storage.attempts import Ending
 from xqueue_server.storage.readiness import HostReport
 from xqueue_server.storage.workers import HostAnnouncement, WorkerReport
-from xqueue_server.why_waiting import Reason, ReasonCode
+from xqueue_server.submissions import holding, why_waiting
+from xqueue_server.submissions.leasing import FailureKind
+from xqueue_server.submissions.why_waiting import Reason, ReasonCode
+from xqueue_server.upkeep import learner_data
 
-C = ReasonCode
+C, S = ReasonCode, SubmissionState
 REFUSED = Ending(status=404, error=None, response="no such course", duration_us=1)
 
 
@@ -187,6 +193,17 @@ def test_the_learner_has_enough_in_line(desk: Desk) -> None:
     assert "(1)" in reason.sentence
 
 
+def test_the_cap_lets_it_in_with_the_next_sweep(desk: Desk) -> None:
+    change_queue(desk.storage, learner_cap=1)
+    desk.submit()
+    blocked = desk.submit(callback_url("1" * 32))
+    change_queue(desk.storage, learner_cap=2)
+    reason = why(desk, blocked)
+    assert reason.code is C.CAPPED
+    assert "the next sweep lets it in" in reason.sentence
+    assert "`xqueue-server sweep` running?" in reason.next_step
+
+
 def test_it_waits_out_a_back_off(desk: Desk) -> None:
     announce(desk)
     submission_id = desk.submit()
@@ -206,6 +223,18 @@ def test_it_is_being_graded(desk: Desk) -> None:
         C.GRADING,
         "grader is grading it since 2026-01-01 00:00:00 UTC (attempt 1).",
     )
+
+
+def test_its_grader_was_lost_and_no_sweep_has_seen_it_yet(desk: Desk) -> None:
+    submission_id = desk.submit()
+    desk.lease()
+    desk.clock.advance(600)
+    reason = why(desk, submission_id)
+    assert reason.code is C.LEASE_OVER
+    assert "grader did not answer before its lease ended at 2026-01-01 00:10:00" in reason.sentence
+    assert "`xqueue-server sweep` running?" in reason.next_step
+    desk.sweep_after(0)
+    assert why(desk, submission_id).code is not C.LEASE_OVER
 
 
 def test_it_is_graded_anew(desk: Desk) -> None:
@@ -301,6 +330,21 @@ def test_what_was_given_up(desk: Desk) -> None:
     assert why(desk, submission_id).code is C.GIVEN_UP
 
 
+def test_what_was_erased_was_not_overtaken(desk: Desk, tmp_path: Path) -> None:
+    """Neither what had no grade yet, nor a grade that the LMS had not."""
+    ended = graded(desk, is_delivered=False).submission_id
+    unfinished = desk.submit()
+    learner_data.erase(
+        desk.storage,
+        LocalFiles(tmp_path),
+        learner_data.Learner(id="42", lms=ORIGIN),
+        secret_key=b"k" * 32,
+        actor="operator ann",
+        also_unfinished=True,
+    )
+    assert [why(desk, each).code for each in (ended, unfinished)] == [C.ERASED, C.ERASED]
+
+
 def test_a_trial_has_nobody_to_tell(desk: Desk) -> None:
     submission_id = graded(desk).submission_id
     with desk.storage.write() as tx:
@@ -311,6 +355,50 @@ def test_a_trial_has_nobody_to_tell(desk: Desk) -> None:
 def test_what_is_not_there(desk: Desk) -> None:
     with pytest.raises(NotFound, match="Submission 9 not found"):
         why(desk, 9)
+
+
+OF_STATE = {
+    S.QUEUED: {C.PAUSED, C.BACKING_OFF, C.CAPPED, C.NO_WORKER, C.IN_LINE, C.REGRADING, C.ERASED},
+    S.LEASED: {C.GRADING, C.REGRADING, C.ERASED},
+    S.HELD: {C.HELD_ATTEMPTS, C.HELD_GRADER, C.HELD_INVALID_RESULT, C.HELD_PLATFORM, C.ERASED},
+    S.GRADED: {C.GRADED, C.DELIVERING, C.ERASED},
+    S.SUPERSEDED: {C.SUPERSEDED, C.ERASED},
+    S.GIVEN_UP: {C.GIVEN_UP, C.DELIVERING, C.ERASED},
+}
+
+
+def test_every_combination_has_a_reason_that_belongs_to_its_state(desk: Desk) -> None:
+    """Also those that no transition leads to: a page about a broken row must still be shown."""
+    base = desk.see(graded(desk, is_delivered=False).submission_id)
+    announce(desk)
+    columns: dict[str, tuple[object, ...]] = {
+        "state": tuple(S),
+        "queue": ("python", "one that nobody serves", ""),
+        "priority": (0, -500, -1000),
+        "is_blocked": (False, True),
+        "available_at": (None, base.arrived_at),
+        "accepted_key": (None, b"a" * 32),
+        "held_reason": (None, *HoldReason),
+        "leased_by": (None, "grader"),
+        "lms_key": ("", base.lms_key),
+    }
+    seen: dict[S, set[C]] = {state: set() for state in S}
+    for is_paused in (False, True):
+        if is_paused:
+            with desk.storage.write() as tx:
+                queues.pause(tx, "python", actor="operator ann", reason="")
+        rows = [
+            replace(base, **dict(zip(columns, each, strict=True)))
+            for each in itertools.product(*columns.values())
+        ]
+        with desk.storage.read() as tx:
+            facts = why_waiting._gather(tx, rows)
+        for row in rows:
+            reason = why_waiting._reason(row, facts)
+            seen[row.state].add(reason.code)
+            assert reason.sentence.endswith(".")
+            assert reason.next_step
+    assert seen == OF_STATE
 
 
 def test_a_page_is_explained_in_as_many_queries_as_one(

@@ -12,7 +12,7 @@ from docs.screenshots.make import IMAGES, MAX_BYTES, lms_page
 from docs.screenshots.replies import REPLIES
 from graders.reply import blocks, build_reply, markup, message, pictures, text
 from tests.reply.builders import as_browser
-from xqueue_server.lms_interface import why_refused
+from xqueue_server.models.lms_interface import why_refused
 
 PAGE = Path("docs/graders/what-learners-see.md").read_text(encoding="utf-8")
 

@@ -31,7 +31,7 @@ from tests.reply.builders import (
     stopped,
 )
 from tests.reply.hostile_texts import HOSTILE_TEXTS
-from xqueue_server.lms_interface import why_refused
+from xqueue_server.models.lms_interface import why_refused
 
 URL = "https://lms.example.org/courses/c/xqueue/7/b/score_update"
 OUR_TAGS = {"div", "header", "section", "p", "h4", "dl", "dt", "dd", "pre", "span", "ul", "li"}

@@ -1,7 +1,6 @@
 """Whose fault a run's end is: what a learner does never breaks a grader or the platform."""
 
 import json
-import time
 
 import pytest
 
@@ -43,15 +42,15 @@ def test_arguments_no_program_can_be_given_are_an_answer_for_the_grader(backend,
 
 def test_time_that_ends_just_after_the_learners_program_is_the_learners(backend):
     script = [TESTS, run_step("t1"), {"do": "hang"}]
-    limits = Limits(wall_s=2, learner_wall_s=60)
-    result = backend.run(probe_request(script, "import time; time.sleep(1.5)", limits=limits))
+    limits = Limits(wall_s=12, learner_wall_s=60)
+    result = backend.run(probe_request(script, "import time; time.sleep(8)", limits=limits))
     assert result.reason is ExitReason.LEARNER_LIMIT
     assert [report.score for report in result.reports] == [1]
 
 
 def test_time_that_ends_long_after_the_learners_program_is_the_graders(backend):
     script = [TESTS, run_step("t1"), {"do": "hang"}]
-    result = backend.run(probe_request(script, "pass", limits=Limits(wall_s=2)))
+    result = backend.run(probe_request(script, "pass", limits=Limits(wall_s=4)))
     assert result.reason is ExitReason.GRADER_FAILED
 
 
@@ -60,17 +59,16 @@ def test_nesting_at_the_edge_of_what_can_be_decoded_is_not_our_failure(bubblewra
     body = b'{"type":"report","id":"t1","score":1,"x":' + b"[" * depth + b"]" * depth + b"}"
     raw = {"do": "raw", "hex": (len(body).to_bytes(4, "big") + body).hex()}
     script = [TESTS, raw, report_step("t2"), report_step("t3"), DONE]
-    result = bubblewrap_backend.run(probe_request(script, limits=Limits(wall_s=5)))
+    result = bubblewrap_backend.run(probe_request(script, limits=Limits(wall_s=30)))
     assert result.reason in (ExitReason.COMPLETED, ExitReason.GRADER_FAILED)
 
 
 def test_a_flood_of_large_frames_ends_the_run_at_once(backend):
     tests = [{"id": "a", "max": 1, "title": "x" * 200_000}]
     script = [TESTS, {"do": "flood", "frame": {"type": "tests", "tests": tests}}]
-    started_at = time.monotonic()
-    result = backend.run(probe_request(script, limits=Limits(wall_s=20)))
+    result = backend.run(probe_request(script, limits=Limits(wall_s=90)))
     assert result.reason is ExitReason.GRADER_FAILED
-    assert time.monotonic() - started_at < 4
+    assert result.phases_ms["run"] < 30_000
 
 
 def job_request(size, limits):
@@ -81,14 +79,14 @@ def job_request(size, limits):
 
 
 def test_the_largest_job_reaches_the_program_under_the_default_limits(backend):
-    result = backend.run(job_request(MAX_JOB_BYTES, Limits(wall_s=20)))
+    result = backend.run(job_request(MAX_JOB_BYTES, Limits(wall_s=60)))
     assert result.reason is ExitReason.COMPLETED, result
     assert ran(result.reports[0]).stdout == "1\n"
 
 
 def test_a_job_beyond_the_memory_limit_is_not_tried_again_and_again(docker_backend):
     with pytest.raises(GraderNotUsable, match="memory_bytes"):
-        docker_backend.run(job_request(MAX_JOB_BYTES, Limits(wall_s=20, memory_bytes=64 * MIB)))
+        docker_backend.run(job_request(MAX_JOB_BYTES, Limits(wall_s=60, memory_bytes=64 * MIB)))
 
 
 def test_a_job_beyond_the_first_frame_is_not_tried_again_and_again(backend):
@@ -100,14 +98,14 @@ def test_many_programs_of_one_run_do_not_use_up_its_processes(bubblewrap_backend
     names = [f"t{number}" for number in range(150)]
     tests = {"do": "tests", "tests": [{"id": name, "max": 1} for name in names]}
     script = [tests, *(run_step(name, argv=["/bin/true"]) for name in names), DONE]
-    limits = Limits(wall_s=60, pids=16)
+    limits = Limits(wall_s=300, pids=16)
     result = bubblewrap_backend.run(probe_request(script, limits=limits))
     assert sum(report.score for report in result.reports) == 150
 
 
 def test_files_that_do_not_fit_are_not_our_failure(backend):
     script = [TESTS, run_step("t1", files={"big": "A" * 4_000_000}), DONE]
-    limits = Limits(wall_s=10, scratch_bytes=2 * MIB)
+    limits = Limits(wall_s=30, scratch_bytes=2 * MIB)
     result = backend.run(probe_request(script, limits=limits))
     assert result.reason is ExitReason.GRADER_FAILED
     assert "do not fit" in result.detail

@@ -12,7 +12,7 @@ from sandbox.conformance import GVISOR, CaseOutcome, run_conformance
 from sandbox.conformance_cases import CASES
 from sandbox.probe.aimed import AimedBackend
 from tests.support.sandboxes import ENGINES, backend_of
-from tests.support.together import try_together, wanted_cases
+from tests.support.together import try_promise, try_together, wanted_cases
 
 TOP = Path(__file__).parents[2]
 NOBODY = 65534
@@ -31,11 +31,6 @@ with ThreadPoolExecutor(3) as pool:
     results = list(pool.map(tried, reversed(CASES)))
 print(json.dumps([backend.describe().unenforced, results]))
 """
-
-
-def try_promise(backend, runtime, case):
-    (result,) = run_conformance(backend, [case], runtime=runtime)
-    return result
 
 
 @pytest.fixture(scope="module", params=ENGINES)
@@ -88,7 +83,7 @@ def test_bubblewrap_keeps_the_promises_without_root_and_says_what_is_missing(bub
         cwd="/",
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -79,7 +79,7 @@ def test_an_engine_that_hangs_is_given_up_on_within_bounded_time(silent_engine):
     started_at = time.monotonic()
     with pytest.raises(SandboxUnavailable):
         backend.run(probe_request(one_run()))
-    assert time.monotonic() - started_at < 5
+    assert time.monotonic() - started_at < 30
     backend.close()
 
 

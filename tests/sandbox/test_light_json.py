@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sandbox.supervisor import light_json
@@ -18,8 +18,11 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=20,
 )
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""How long examples take says how busy the machine is."""
 
 
+@patient
 @given(VALUES)
 def test_it_writes_and_reads_what_json_does(value):
     text = json.dumps(value, separators=(",", ":"))
@@ -30,6 +33,7 @@ def test_it_writes_and_reads_what_json_does(value):
     assert light_json.loads(f" \n{json.dumps(value, indent=1)}\t".encode()) == value
 
 
+@patient
 @given(st.text(alphabet='{}[]":,\\u0123456789eE+-. truefalsnNIiy'))
 def test_it_refuses_what_json_refuses(text):
     try:

@@ -11,22 +11,25 @@ from typing import Any
 
 from sqlalchemy import text
 
-from xqueue_server import intake, leasing, passwords, results
-from xqueue_server.account import ALL_QUEUES, Account, Grant, Role
-from xqueue_server.callback import Callback, DueCallback
+from xqueue_server.accounts import passwords
 from xqueue_server.instant import ManualClock
-from xqueue_server.leasing import FailureKind
-from xqueue_server.queue import Queue
+from xqueue_server.models.account import ALL_QUEUES, Account, Grant, Role
+from xqueue_server.models.callback import Callback, DueCallback
+from xqueue_server.models.queue import Queue
+from xqueue_server.models.submission import FileReference, LeasedSubmission, Submission
 from xqueue_server.storage import Storage, accounts, callbacks, events, outbox, queues, submissions
 from xqueue_server.storage import results as stored_results
 from xqueue_server.storage.attempts import Ending
 from xqueue_server.storage.events import Event
+from xqueue_server.storage.proctoring import ProctoringStore
 from xqueue_server.storage.results import Disposition, Result
-from xqueue_server.submission import FileReference, LeasedSubmission, Submission
-from xqueue_server.sweeping import SweepReport, sweep
+from xqueue_server.submissions import intake, leasing, results
+from xqueue_server.submissions.leasing import FailureKind
+from xqueue_server.upkeep.sweeping import SweepReport, sweep
 
 QUEUE = "python"
 PASSWORD = "a password that is in no log"
+SECRET_KEY = b"k" * 32
 LEARNER_CODE = "print('the code of a learner, in no log')"
 ORIGIN = "https://lms.example.org"
 COURSE = "course-v1:OrganisationWithAName+CourseWithANumber101+2026_T1"
@@ -116,8 +119,10 @@ class Desk:
         storage: Storage | None = None,
     ) -> int:
         header_text = lms_header(url, key=key, queue=queue)
+        used = storage or self.storage
         return intake.accept(
-            storage or self.storage,
+            used,
+            ProctoringStore(used, SECRET_KEY),
             self.lms,
             header_text=header_text,
             header=intake.read_header(header_text),

@@ -6,7 +6,7 @@ import pytest
 
 from tests.server.builders import QUEUE, add_account, add_queue, lms_header
 from tests.server.web_client import Answer, Caller, HandedOut, Server
-from xqueue_server.account import ALL_QUEUES, Grant, Role
+from xqueue_server.models.account import ALL_QUEUES, Grant, Role
 from xqueue_server.storage import accounts
 
 ABSENT = "no-such-queue"

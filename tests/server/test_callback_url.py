@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
 from tests.server.builders import BLOCK, COURSE, Desk, callback_url, lms_body
-from xqueue_server.callback_url import NOWHERE, Place, read_callback_url
+from xqueue_server.models.callback_url import NOWHERE, Place, read_callback_url
 
 LMS = "https://lms.example.org"
 
@@ -72,6 +72,7 @@ def test_whatever_else_says_nothing(url: str) -> None:
     assert read_callback_url(url) == NOWHERE
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200) | st.text("/courses/xqueue%0aA[]:?#", max_size=60))
 def test_no_text_makes_it_fail(url: str) -> None:
     for each in (url, f"{LMS}/courses/{url}/xqueue/{url}/{url}/d"):

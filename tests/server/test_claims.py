@@ -11,12 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from sqlalchemy import text
 
 from tests.server.builders import QUEUE, Desk, add_queue, change_queue, lms_header
-from xqueue_server import leasing
 from xqueue_server.instant import to_datetime
 from xqueue_server.keys import key_hash
-from xqueue_server.leasing import FailureKind
+from xqueue_server.models.submission import NewSubmission
 from xqueue_server.storage import open_storage, submissions
-from xqueue_server.submission import NewSubmission
+from xqueue_server.submissions import leasing
+from xqueue_server.submissions.leasing import FailureKind
 
 PULLERS = 16
 SUBMISSIONS = 500

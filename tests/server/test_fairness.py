@@ -11,10 +11,10 @@ from sqlalchemy import text
 
 from tests.server.builders import QUEUE, Desk
 from tests.server.test_claims import in_threads
-from xqueue_server.callback_url import Place
-from xqueue_server.leasing import FailureKind
+from xqueue_server.models.callback_url import Place
+from xqueue_server.models.submission import BULK_PRIORITY, NewSubmission
 from xqueue_server.storage import ordering, submissions
-from xqueue_server.submission import BULK_PRIORITY, NewSubmission
+from xqueue_server.submissions.leasing import FailureKind
 
 ONE_AND_THREE = {"one": 1, "three": 3}
 FOUR = {"a": 1, "b": 3, "c": 1, "d": 3}

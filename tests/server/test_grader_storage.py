@@ -12,11 +12,10 @@ from typing import Any
 from sqlalchemy import event
 
 from tests.server.builders import QUEUE, Desk
-from xqueue_server import leasing
-from xqueue_server.choosing import Choosing
-from xqueue_server.fault import FaultKind, Occurrence
-from xqueue_server.grader import GraderSource, LeasedGrader
-from xqueue_server.queue import Queue
+from xqueue_server.models.fault import FaultKind, Occurrence
+from xqueue_server.models.grader import GraderSource, LeasedGrader
+from xqueue_server.models.queue import Queue
+from xqueue_server.models.submission import LeasedSubmission
 from xqueue_server.storage import (
     Storage,
     bundles,
@@ -27,7 +26,8 @@ from xqueue_server.storage import (
     test_counts,
 )
 from xqueue_server.storage.test_counts import GraderKey
-from xqueue_server.submission import LeasedSubmission
+from xqueue_server.submissions import leasing
+from xqueue_server.submissions.choosing import Choosing
 
 DIGEST = "a" * 64
 MANIFEST = '{"name":"square","base":"python"}'
@@ -110,10 +110,16 @@ def test_activating_while_others_lease_hands_out_one_of_the_two(desk: Desk) -> N
     for _ in range(30):
         desk.submit()
     stop = threading.Event()
+    leases = threading.Semaphore(0)
+
+    def lease_one(_: int) -> LeasedSubmission:
+        leases.release()
+        return lease(desk, choosing)
 
     def go_back_and_forth() -> None:
+        """Once for each lease, as it begins: without an end, SQLite might serve nobody else."""
         version = 1
-        while not stop.is_set():
+        while leases.acquire() and not stop.is_set():
             with desk.storage.write() as tx:
                 graders.lock(tx, QUEUE)
                 graders.activate(tx, QUEUE, "square", version, actor="test")
@@ -123,9 +129,10 @@ def test_activating_while_others_lease_hands_out_one_of_the_two(desk: Desk) -> N
     switching.start()
     try:
         with ThreadPoolExecutor(4) as pool:
-            leased = list(pool.map(lambda _: lease(desk, choosing), range(30)))
+            leased = list(pool.map(lease_one, range(30)))
     finally:
         stop.set()
+        leases.release()
         switching.join()
     choices = [each.choice for each in leased]
     assert all(isinstance(c, LeasedGrader) and c.version in (1, 2) for c in choices)
@@ -137,7 +144,7 @@ def at_once(times: int, act: Callable[[int], Any]) -> list[Any]:
     barrier = threading.Barrier(times)
 
     def begin_together(number: int) -> Any:
-        barrier.wait(10)
+        barrier.wait(60)
         return act(number)
 
     with ThreadPoolExecutor(times) as pool:
@@ -234,5 +241,5 @@ def test_a_bundle_that_is_being_published_is_not_removed_as_unused(desk: Desk) -
         removing.start()
         removing.join(0.5)  # it waits for the lock
         assert removing.is_alive()
-    removing.join(10)
+    removing.join()
     assert removed == [0]

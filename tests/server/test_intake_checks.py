@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from tests.server.builders import ORIGIN, QUEUE, Desk, callback_url, lms_body, lms_header
 from tests.server.web_client import Server
-from xqueue_server import intake, settings
+from xqueue_server import settings
 from xqueue_server.errors import InvalidRequest
 from xqueue_server.settings import Settings, origin_of
+from xqueue_server.submissions import intake
 
 INVALID = "Queue request has invalid format"
 SECRET = {"XQUEUE_SECRET_KEY": "s" * 32}

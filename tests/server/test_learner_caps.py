@@ -13,13 +13,13 @@ from sqlalchemy import text
 
 from tests.server.builders import QUEUE, Desk, add_queue, callback_url, change_queue, lms_body
 from tests.server.web_client import Server
-from xqueue_server import holding
-from xqueue_server.callback_url import read_callback_url
-from xqueue_server.holding import release
-from xqueue_server.leasing import FailureKind
-from xqueue_server.line import position
+from xqueue_server.models.callback_url import read_callback_url
+from xqueue_server.models.submission import TRIAL_PRIORITY, NewSubmission
 from xqueue_server.storage import Storage, capping, queues, submissions
-from xqueue_server.submission import TRIAL_PRIORITY, NewSubmission
+from xqueue_server.submissions import holding
+from xqueue_server.submissions.holding import release
+from xqueue_server.submissions.leasing import FailureKind
+from xqueue_server.submissions.line import position
 
 OTHER_LEARNER = callback_url(user=7)
 COUNT = text(
@@ -231,7 +231,7 @@ def _die(*_args: object, **_kw: object) -> None:
 def test_more_than_a_batch_of_blocked_ones_all_come_in(
     capped: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("xqueue_server.sweeping.BATCH", 2)
+    monkeypatch.setattr("xqueue_server.upkeep.sweeping.BATCH", 2)
     monkeypatch.setattr(capping, "AT_ONCE", 2)
     ids = [capped.submit(part(i)) for i in range(9)]
     change_queue(capped.storage, learner_cap=None)  # type: ignore[arg-type]
@@ -260,7 +260,11 @@ def test_workers_are_told_of_what_came_in_once_it_is_stored(server: Server) -> N
 # -- many at once --------------------------------------------------------------------------------
 
 LEARNERS, EACH = 3, 12
-WAITING = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+WAITING = text(
+    "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database"
+    " WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted"
+)
+TIMEOUT_S = 60
 
 
 def test_who_decides_about_a_learner_waits_for_a_decision_that_is_not_stored_yet(
@@ -272,17 +276,18 @@ def test_who_decides_about_a_learner_waits_for_a_decision_that_is_not_stored_yet
         with desk.storage.write() as tx:
             first = submissions.store(tx, new).id
             learner = {"learner": new.place.learner, "course": new.place.course}
-            assert capping.admit(tx, queue=QUEUE, actor="test", arriving=first, **learner)
+            assert capping.admit(tx, queue=QUEUE, actor="test", **learner) == [first]
             submitting = pool.submit(desk.submit, part(2))
             _wait_for_the_lock(desk.storage, submitting)
-        assert blocked(desk, first, submitting.result(timeout=15)) == [False, True]
+        assert blocked(desk, first, submitting.result(timeout=TIMEOUT_S)) == [False, True]
 
 
 def _wait_for_the_lock(storage: Storage, submitting: Future[int]) -> None:
     """SQLite has one lock for all, which the test's own transaction holds."""
     if storage.engine.dialect.name != "postgresql":
         return
-    for _ in range(3000):
+    until = time.monotonic() + TIMEOUT_S
+    while time.monotonic() < until:
         with storage.read() as tx:
             if tx.scalar(WAITING) or submitting.done():
                 return

@@ -16,15 +16,15 @@ from tests.server.builders import (
     callback_url,
     change_queue,
 )
-from xqueue_server import holding
 from xqueue_server.errors import Conflict, InvalidRequest, NotFound, WrongKey
-from xqueue_server.fault import MAX_DETAIL_CHARS
 from xqueue_server.instant import to_datetime
-from xqueue_server.leasing import SHORTEST_LEASE_S, FailureKind, failure_kind, term_s
-from xqueue_server.lms_interface import GIVE_UP_MESSAGE, give_up_body, why_refused
-from xqueue_server.queue import Queue
+from xqueue_server.models.fault import MAX_DETAIL_CHARS
+from xqueue_server.models.lms_interface import GIVE_UP_MESSAGE, give_up_body, why_refused
+from xqueue_server.models.queue import Queue
 from xqueue_server.storage import leases
-from xqueue_server.sweeping import SweepReport, sweep
+from xqueue_server.submissions import holding
+from xqueue_server.submissions.leasing import SHORTEST_LEASE_S, FailureKind, failure_kind, term_s
+from xqueue_server.upkeep.sweeping import SweepReport, sweep
 
 SWEEPERS = 6
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from tests.server.builders import callback_url, grade
-from xqueue_server.lms_interface import dispatch_of, why_refused
+from xqueue_server.models.lms_interface import dispatch_of, why_refused
 
 URL = callback_url()
 

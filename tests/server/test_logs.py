@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import threading
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
@@ -25,16 +26,18 @@ from tests.server.builders import (
 from tests.server.web_client import Server
 from xqueue_server.cli.sweep import sweep_forever
 from xqueue_server.dispatch import NoDispatcher
-from xqueue_server.logs import JsonFormatter
+from xqueue_server.monitoring.logs import JsonFormatter, note_request
 
 GRADER_WORDS = "words of the grader in no log"
 FEEDBACK = grade(msg=f"<p>{GRADER_WORDS}</p>")
 
 
 @pytest.fixture
-def lines(caplog: pytest.LogCaptureFixture) -> _Lines:
+def lines(caplog: pytest.LogCaptureFixture) -> Iterator[_Lines]:
     caplog.set_level(logging.DEBUG)
-    return _Lines(caplog)
+    caplog.handler.addFilter(note_request)
+    yield _Lines(caplog)
+    caplog.handler.removeFilter(note_request)
 
 
 class _Lines:
@@ -90,6 +93,32 @@ def test_the_log_names_request_account_and_submission(server: Server, lines: _Li
     assert (fetch["queue"], fetch["attempt"], fetch["account"]) == (QUEUE, 1, "grader")
     assert submit["request_id"] != fetch["request_id"]
     assert submit["request_id"] == server.desk.events_of(1)[0].request_id
+
+
+def test_each_line_that_a_request_causes_names_it_and_no_other_line_does(
+    server: Server, lines: _Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(server.services.files, "save", full)
+    answer = server.lms.raw(
+        "POST",
+        "/xqueue/submit/",
+        data={
+            "xqueue_header": lms_header(),
+            "xqueue_body": lms_body(),
+            "f": (io.BytesIO(b"x"), "f"),
+        },
+    )
+    logging.getLogger("xqueue_server").warning("afterwards")
+    logged = [json.loads(line) for line in lines.text.splitlines()]
+    caused = [line for line in logged if line.get("action") in ("save_files", "request")]
+    assert {line["action"] for line in caused} == {"save_files", "request"}
+    assert {line["request_id"] for line in caused} == {answer.headers["X-Request-ID"]}
+    assert [
+        line for line in logged if line["message"] == "afterwards" and "request_id" in line
+    ] == []
 
 
 def test_the_address_of_a_file_is_a_credential_and_not_logged(

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -21,8 +21,9 @@ from sqlalchemy.exc import IntegrityError
 
 from tests.support import postgres
 from xqueue_server import settings
-from xqueue_server.account import Grant, Role
 from xqueue_server.app import create_app
+from xqueue_server.errors import StorageUnavailable
+from xqueue_server.models.account import Grant, Role
 from xqueue_server.storage import (
     Storage,
     accounts,
@@ -145,7 +146,7 @@ def test_several_hosts_may_migrate_at_the_same_time(empty_url: str) -> None:
     """As processes: Alembic keeps the running migration in module globals."""
     upgrade = [sys.executable, "-c", UPGRADE, empty_url]
     hosts = [subprocess.Popen(upgrade, stderr=subprocess.PIPE, text=True) for _ in range(3)]
-    assert [host.communicate(timeout=60)[1] for host in hosts] == [""] * 3
+    assert [host.communicate(timeout=300)[1] for host in hosts] == [""] * 3
     assert [host.returncode for host in hosts] == [0] * 3
     storage = open_storage(empty_url)
     assert migration.is_current(storage)
@@ -162,6 +163,72 @@ def test_all_revisions_are_one_transaction_so_that_no_other_host_comes_between_t
     migration.upgrade(empty)
     assert ends.count("commit") == 1
     assert migration.is_current(empty)
+
+
+@pytest.fixture
+def previous() -> Iterator[Storage]:
+    """A database at the revision before, as programs find it when this version comes."""
+    with postgres.database() as url, closing(open_storage(url)) as storage:
+        config = migration._config()
+        with storage.engine.connect() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "0002")
+            connection.commit()
+        yield storage
+
+
+WAITING = text(
+    "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database"
+    " WHERE datname = current_database() AND mode = 'AccessExclusiveLock' AND NOT granted"
+)
+
+
+@pytest.mark.parametrize("held", ["submissions", "grants"])
+@pytest.mark.parametrize("wanted", ["accounts", "grants", "submissions"])
+def test_a_program_at_work_is_waited_for_and_never_ended_by_a_deadlock(
+    previous: Storage, held: str, wanted: str
+) -> None:
+    """It has read a table and reads another, which the migration may have taken in between."""
+    count = "SELECT count(*) FROM "
+    with ExitStack() as stack:
+        program = stack.enter_context(previous.engine.connect())
+        onlooker = stack.enter_context(previous.engine.connect())
+        program.execute(text(count + held))
+        upgrade = stack.enter_context(ThreadPoolExecutor(1)).submit(migration.upgrade, previous)
+        while not (onlooker.scalar(WAITING) or upgrade.done()):
+            pass
+        program.execute(text(count + wanted))
+        program.rollback()
+        upgrade.result(timeout=120)
+    assert migration.is_current(previous)
+
+
+def test_who_has_the_tables_in_use_for_too_long_is_told_of_and_nothing_has_changed(
+    previous: Storage,
+) -> None:
+    with previous.engine.connect() as connection:
+        connection.execute(text("SELECT count(*) FROM submissions"))
+        with pytest.raises(StorageUnavailable, match="for 0 s others have had its tables in use"):
+            migration.upgrade(previous, patience_s=0)
+    assert migration.current(previous) == "0002"
+    migration.upgrade(previous)
+    assert migration.is_current(previous)
+
+
+def test_a_migration_takes_what_it_changes_before_it_changes_anything(previous: Storage) -> None:
+    """Or it could still wait for a program that waits for it."""
+    taken: list[str] = []
+
+    def note(_connection, _cursor, statement, _parameters, _context, _many) -> None:
+        if statement.startswith("LOCK TABLE"):
+            taken.append("all")
+        elif statement.startswith(("ALTER", "CREATE", "DROP")):
+            taken.append("changed")
+
+    listen(previous.engine, "before_cursor_execute", note)
+    migration.upgrade(previous)
+    assert taken[0] == "all"
+    assert set(taken[1:]) == {"changed"}
 
 
 def test_a_database_that_another_host_is_just_making_is_waited_for(tmp_path: Path) -> None:

@@ -11,13 +11,13 @@ from sqlalchemy import event
 
 from tests.server.builders import QUEUE, Desk, add_queue
 from tests.server.test_fairness import arrive
-from tests.server.test_long_poll import EMPTY, LONG, wait_until_waiting
+from tests.server.test_long_poll import EMPTY, LONG, TIMEOUT_S, wait_until_waiting
 from tests.server.web_client import Answer, Server
-from xqueue_server import leasing
 from xqueue_server.errors import Conflict, NotFound
-from xqueue_server.leasing import FailureKind
+from xqueue_server.models.submission import TRIAL_PRIORITY, Line
 from xqueue_server.storage import browsing, queues
-from xqueue_server.submission import TRIAL_PRIORITY, Line
+from xqueue_server.submissions import leasing
+from xqueue_server.submissions.leasing import FailureKind
 
 
 @pytest.fixture
@@ -104,11 +104,11 @@ def test_a_waiting_grader_is_woken_by_the_end_of_the_pause_and_not_before(
             enough.set()
 
     event.listen(server.desk.storage.engine, "before_cursor_execute", note)
-    assert enough.wait(15)
+    assert enough.wait(TIMEOUT_S)
     assert set(asked) == {"watcher"}
     assert not waiter.done()
     resume(server.desk)
-    assert waiter.result(timeout=15).submission_id == 1
+    assert waiter.result(timeout=TIMEOUT_S).submission_id == 1
 
 
 def test_who_did_it_and_why_is_kept(desk: Desk) -> None:

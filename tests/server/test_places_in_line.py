@@ -6,11 +6,11 @@ import pytest
 
 from tests.server.builders import QUEUE, Desk, add_queue, callback_url, change_queue
 from tests.server.test_fairness import arrive
-from xqueue_server import line
 from xqueue_server.errors import Conflict, NotFound
-from xqueue_server.holding import release
-from xqueue_server.leasing import FailureKind
-from xqueue_server.submission import TRIAL_PRIORITY
+from xqueue_server.models.submission import TRIAL_PRIORITY
+from xqueue_server.submissions import line
+from xqueue_server.submissions.holding import release
+from xqueue_server.submissions.leasing import FailureKind
 
 
 def position(desk: Desk, submission_id: int) -> int | None:

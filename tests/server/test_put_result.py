@@ -13,15 +13,15 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tests.server.builders import INVALID_GRADE, Desk, add_account, callback_url, grade, lms_body
-from xqueue_server import holding
-from xqueue_server.account import Role
-from xqueue_server.errors import NotFound, WrongKey
-from xqueue_server.leasing import FailureKind
-from xqueue_server.results import HANDLING, Handling, KeyStanding
-from xqueue_server.storage import outbox
+from xqueue_server.errors import Conflict, NotFound, WrongKey
+from xqueue_server.models.account import Role
+from xqueue_server.models.submission import LeasedSubmission, SubmissionState
+from xqueue_server.storage import callbacks, outbox
 from xqueue_server.storage.attempts import Ending
 from xqueue_server.storage.results import Disposition
-from xqueue_server.submission import LeasedSubmission, SubmissionState
+from xqueue_server.submissions import holding
+from xqueue_server.submissions.leasing import FailureKind
+from xqueue_server.submissions.results import HANDLING, Handling, KeyStanding
 
 K, S, H = KeyStanding, SubmissionState, Handling
 MADE_OF_IT = {
@@ -171,7 +171,9 @@ def test_an_amended_result_goes_out_although_the_first_is_a_dead_letter(desk: De
     with desk.storage.write() as tx:
         outbox.finish_dead(tx, due, ending, why="refused")
     desk.put(leased, OTHER)
-    assert desk.outgoing(submission_id) == [("dead", grade()), ("pending", OTHER)]
+    assert desk.outgoing(submission_id) == [("cancelled", grade()), ("pending", OTHER)]
+    with desk.storage.write() as tx, pytest.raises(Conflict):
+        callbacks.replay(tx, due.id, actor="test")
 
 
 def test_amending_back_to_the_first_body_sends_it_again(desk: Desk) -> None:

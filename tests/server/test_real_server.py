@@ -27,9 +27,9 @@ from tests.server.builders import (
 )
 from tests.server.test_claims import PULLERS, SUBMISSIONS, in_threads, insert
 from tests.server.web_client import HandedOut, read_handed_out
-from xqueue_server.account import Account
+from xqueue_server.accounts.sessions import Sessions
 from xqueue_server.instant import ManualClock
-from xqueue_server.sessions import Sessions
+from xqueue_server.models.account import Account
 from xqueue_server.storage import open_storage
 
 SECRET = "0123456789abcdef" * 2

@@ -12,8 +12,9 @@ import pytest
 
 from xqueue_server import settings
 from xqueue_server.errors import SettingsError
-from xqueue_server.grader import Ceilings
+from xqueue_server.models.grader import Ceilings
 from xqueue_server.settings import SETTINGS, Mode, Settings, load
+from xqueue_server.settings.model import PingOutage
 
 KEY = "0123456789abcdef" * 2
 POSTGRES = "postgresql://user:hunter2@db/xqueue"
@@ -99,6 +100,14 @@ def test_a_wrong_value_is_refused_and_not_repeated_where_it_may_be_a_secret(
     message = refused(env | {name: value})
     assert message.startswith(f"{name} must ")
     assert "hunter2" not in message
+
+
+def test_certificates_for_a_redis_without_tls_are_a_mistake(env: dict[str, str]) -> None:
+    bundle = {"XQUEUE_REDIS_CA_BUNDLE": "/etc/ssl/redis.pem"}
+    found = load(env | bundle | {"XQUEUE_REDIS_URL": "rediss://h/0"})
+    assert found.redis_ca_bundle == Path("/etc/ssl/redis.pem")
+    for url in ("redis://h/0", ""):
+        assert "rediss://" in refused(env | bundle | {"XQUEUE_REDIS_URL": url})
 
 
 # -- secrets ---------------------------------------------------------------------------------------
@@ -204,6 +213,17 @@ def test_a_repr_shows_no_secret(env: dict[str, str]) -> None:
 @pytest.mark.parametrize("mode", ["Production", "test", "demo "])
 def test_an_unknown_mode_is_refused_with_the_choices(env: dict[str, str], mode: str) -> None:
     assert "must be one of production, demo" in refused(env | {"XQUEUE_MODE": mode})
+
+
+@pytest.mark.parametrize("seconds", ["61", "2", "10"])
+def test_an_interval_at_which_exam_pages_never_ping_is_refused(
+    env: dict[str, str], seconds: str
+) -> None:
+    assert "must be an even number from 12 on" in refused(env | {"XQUEUE_PING_INTERVAL_S": seconds})
+
+
+def test_a_ping_that_does_not_reach_us_ends_no_exam_by_default(env: dict[str, str]) -> None:
+    assert load(env).workers.ping_outage is PingOutage.ECHO
 
 
 @pytest.mark.parametrize(

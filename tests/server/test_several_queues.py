@@ -11,11 +11,11 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.server.builders import QUEUE, Desk, add_account, add_queue, change_queue
-from tests.server.test_long_poll import wait_until_waiting
+from tests.server.test_long_poll import TIMEOUT_S, wait_until_waiting
 from tests.server.test_pauses import pause
 from tests.server.web_client import Answer, Caller, Server, read_answer
-from xqueue_server.account import Role
-from xqueue_server.leasing import FailureKind
+from xqueue_server.models.account import Role
+from xqueue_server.submissions.leasing import FailureKind
 from xqueue_server.web.handing_out import MOST_QUEUES
 
 HIGH, LOW = "high", "low"
@@ -120,7 +120,7 @@ def test_a_wait_for_several_is_ended_by_any(several: Server, pool: ThreadPoolExe
     waiter = pool.submit(ask, several.grader, LOW, QUEUE, HIGH, wait="20")
     wait_until_waiting(several.services.waiting, 3)
     several.desk.submit(queue=LOW)
-    assert header(waiter.result(timeout=15))["queue_name"] == LOW
+    assert header(waiter.result(timeout=TIMEOUT_S))["queue_name"] == LOW
     assert sum(several.services.waiting._waiters.values()) == 0
 
 

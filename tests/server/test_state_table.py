@@ -9,16 +9,16 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from tests.server.builders import INVALID_GRADE, Desk, change_queue, lms_body
-from xqueue_server import holding
-from xqueue_server.leasing import FailureKind
-from xqueue_server.storage import transitions
-from xqueue_server.submission import (
+from xqueue_server.models.submission import (
     TRANSITIONS,
     UNFINISHED,
     HoldReason,
     SubmissionEvent,
     SubmissionState,
 )
+from xqueue_server.storage import transitions
+from xqueue_server.submissions import holding
+from xqueue_server.submissions.leasing import FailureKind
 
 S, E = SubmissionState, SubmissionEvent
 FINAL = set(S) - set(UNFINISHED)

@@ -12,9 +12,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tests.server.builders import Desk, add_queue, callback_url, grade, lms_body
-from xqueue_server.intake import SubmitHeader, read_supersede_terms
-from xqueue_server.leasing import FailureKind
 from xqueue_server.storage import outbox
+from xqueue_server.submissions.intake import SubmitHeader, read_supersede_terms
+from xqueue_server.submissions.leasing import FailureKind
 
 FIRST, LATER = "20260101120000", "20260101120005"
 TOO_SOON = "20260101120004"

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests.server.builders import QUEUE, Desk, grade, lms_body, lms_header
-from xqueue_server.account import Account
+from xqueue_server.models.account import Account
 from xqueue_server.web.services import Services
 
 

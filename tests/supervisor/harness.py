@@ -14,7 +14,7 @@ XQ = TOP / "sandbox" / "supervisor" / "bin" / "xq"
 HOST_PY = TOP / "sandbox" / "supervisor" / "host.py"
 LEARNER_UID = 70123
 LIMITS = {
-    "wall_s": 20,
+    "wall_s": 120,
     "learner_wall_s": 5,
     "learner_cpu_s": 4,
     "memory_bytes": 256 << 20,
@@ -58,7 +58,7 @@ class Supervisor:
             with contextlib.suppress(OSError):
                 stream.close()
         try:
-            self.process.wait(10)
+            self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

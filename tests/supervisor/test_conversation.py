@@ -2,12 +2,11 @@
 
 import json
 import os
-import time
 
 import pytest
 
 from tests.supervisor.conftest import PROBE
-from tests.supervisor.harness import commands, start_frame, text
+from tests.supervisor.harness import LIMITS, commands, start_frame, text
 
 
 def ending(frames):
@@ -106,7 +105,8 @@ os.write(3, len(body).to_bytes(4, "big") + body)
     ],
 )
 def test_how_a_run_ended_is_told(follow, steps, how, words):
-    frames = follow(*steps, limits={"wall_s": 1.5}, scratch_bytes=4 << 20)
+    limits = {"wall_s": 1.5} if how == "out-of-time" else {}
+    frames = follow(*steps, limits=limits, scratch_bytes=4 << 20)
     said, detail = ending(frames)
     assert said == how, frames[-1]
     assert words in detail
@@ -125,12 +125,12 @@ def test_last_words_of_a_grader_that_exits_at_once_count(supervise):
 
 def test_time_that_ends_in_or_just_after_the_learners_program_is_the_learners(follow):
     sleep = {"do": "run", "as": "t", "argv": ["sleep", "60"]}
-    limits = {"wall_s": 1.2, "learner_wall_s": 60}
+    limits = {"wall_s": 4, "learner_wall_s": 60}
     assert ending(follow(sleep, limits=limits)) == ("out-of-time", "learner")
-    short = {"do": "run", "as": "t", "argv": ["sleep", "0.8"]}
+    short = {"do": "run", "as": "t", "argv": ["sleep", "3.3"]}
     assert ending(follow(short, {"do": "hang"}, limits=limits)) == ("out-of-time", "learner")
     quick = {"do": "run", "as": "t", "argv": ["true"]}
-    limits = {"wall_s": 2.5}
+    limits = {"wall_s": 4}
     assert ending(follow(quick, {"do": "hang"}, limits=limits)) == ("out-of-time", "")
 
 
@@ -164,7 +164,7 @@ def test_when_the_host_goes_everything_goes(supervise):
     supervisor.send(start_frame({"grade.py": PROBE}, job={"payload": payload}, limits=limits))
     assert supervisor.receive() == {"type": "learner", "active": True}
     supervisor.process.stdin.close()
-    supervisor.process.wait(10)
+    supervisor.process.wait(60)
     assert not [words for words in commands().values() if mark in words]
 
 
@@ -173,7 +173,7 @@ def test_a_start_frame_that_is_not_complete_is_the_platforms_failure(supervise):
     supervisor.until("ready")
     supervisor.send({"type": "start", "job": {}, "files": []})
     assert supervisor.receive() is None
-    assert supervisor.process.wait(10) == 70
+    assert supervisor.process.wait(60) == 70
     assert b"not complete" in supervisor.process.stderr.read()
 
 
@@ -221,7 +221,7 @@ def test_the_learners_side_of_a_split_run_runs_one_program_after_another(supervi
     assert ran["files"] == {}
     supervisor.send({"type": "run", "argv": ["sh", "-c", "kill -9 1; kill -9 -1; echo alive"]})
     assert text(supervisor.receive()["stdout"]) == "alive\n"
-    began_at = time.monotonic()
     supervisor.send({"type": "run", "argv": ["sleep", "60"], "wall_s": 0.2})
-    assert supervisor.receive()["reason"] == "time"
-    assert time.monotonic() - began_at < 5
+    ran = supervisor.receive()
+    assert ran["reason"] == "time"
+    assert ran["wall_ms"] < LIMITS["learner_wall_s"] * 1000

@@ -65,7 +65,7 @@ LAST_WORDS = {
     "atexit": "import atexit\natexit.register(print, 1); atexit.register(print, 2)",
     "atexit cleared": "import atexit\natexit._clear(); print(1)",
     "thread": "import _thread, time\n"
-    "_thread.start_new_thread(lambda: (time.sleep(.2), print('t')), ())\nprint('m')",
+    "_thread.start_new_thread(lambda: (time.sleep(60), print('t')), ())\nprint('m')",
     "print replaced": "import builtins\nbuiltins.map = builtins.type = None\nprint(1)",
     "abstract": "from collections.abc import Sequence\nclass A(Sequence):\n"
     "  __len__ = __getitem__ = None\nprint(isinstance((), Sequence), issubclass(A, Sequence))",

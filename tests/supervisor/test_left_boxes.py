@@ -18,7 +18,7 @@ from sandbox.cgroups import find_parents, leftover_groups
 from sandbox.probe.script import DONE, TESTS, probe_request, ran, report_step, run_step
 from sandbox.run import ExitReason, Limits
 from tests.supervisor.harness import commands
-from tests.supervisor.test_boxes import await_that, parent_of, supervisors_below
+from tests.supervisor.test_boxes import await_that, is_below, parent_of, supervisors_below
 from tests.support.services import missing_service
 
 WAITS = ["sh", "-c", "mkdir deep; exec sleep 600"]
@@ -60,16 +60,16 @@ def begin(bubblewrap_backend):
     backend = BubblewrapBackend()
     threads = []
 
-    def run(*steps, wall_s=30):
+    def run(*steps, wall_s=90):
         script = [TESTS, *steps, *(report_step(f"t{n}") for n in range(len(steps) + 1, 4)), DONE]
-        request = probe_request(script, limits=Limits(wall_s=wall_s, learner_wall_s=20))
+        request = probe_request(script, limits=Limits(wall_s=wall_s, learner_wall_s=60))
         outcome = []
         thread = threading.Thread(target=lambda: outcome.append(backend.run(request)))
         threads.append(thread)
         thread.start()
 
         def result():
-            thread.join(60)
+            thread.join(120)
             return outcome[0]
 
         return result
@@ -77,14 +77,8 @@ def begin(bubblewrap_backend):
     run.backend = backend
     yield run
     for thread in threads:
-        thread.join(60)
+        thread.join(120)
     backend.close()
-
-
-def is_below(pid, top):
-    while pid > 1 and pid != top:
-        pid = parent_of(pid)
-    return pid == top
 
 
 def next_box(known=()):
@@ -135,7 +129,7 @@ def test_a_box_that_dies_with_its_program_and_is_not_freed_is_the_programs_end(b
     os.kill(init, signal.SIGKILL)  # as the kernel does when memory runs out
     first, second = (ran(report) for report in result().reports[:2])
     assert (first.reason, first.code) == ("exited", 137)
-    assert first.wall_ms < 15_000
+    assert first.wall_ms < 50_000
     assert second.stdout == "fine\n"
     held.release()
     begin.backend.settle()
@@ -143,7 +137,7 @@ def test_a_box_that_dies_with_its_program_and_is_not_freed_is_the_programs_end(b
 
 def test_programs_wait_in_their_own_time_for_boxes_that_are_not_freed(begin, held):
     steps = (run_step(f"t{number}", argv=WAITS) for number in (1, 2, 3))
-    result = begin(*steps, wall_s=16)
+    result = begin(*steps, wall_s=30)
     boxes = []
     for _ in range(2):
         boxes.append(next_box(boxes))
@@ -157,4 +151,4 @@ def test_programs_wait_in_their_own_time_for_boxes_that_are_not_freed(begin, hel
 
 
 def groups_of_ours():
-    return [name for name in leftover_groups(find_parents()) if f"{os.getpid()}" in name]
+    return [name for name in leftover_groups(find_parents()) if name.startswith(f"{os.getpid()}-")]

@@ -11,8 +11,9 @@ from sandbox.backends.bubblewrap import BubblewrapBackend
 from sandbox.boxes import BoxOwners, box_isolation
 from tests.supervisor.conftest import PROBE
 from tests.supervisor.harness import b64, commands, start_frame, text
-from tests.supervisor.test_boxes import await_that, parent_of
+from tests.supervisor.test_boxes import await_that, is_below, parent_of
 
+UNHURRIED = {"learner_wall_s": 120}
 LOOK = ["sh", "-c", "cat in.txt; ls -A /box /tmp; echo left > /tmp/left; echo left > left"]
 
 
@@ -29,9 +30,9 @@ def isolation():
     return box_isolation(BubblewrapBackend()._host.programs, owners)
 
 
-def begin(slot, isolation, *steps):
+def begin(slot, isolation, *steps, limits=None):
     job = {"payload": json.dumps([*steps, {"do": "done"}])}
-    slot.send(start_frame({"grade.py": PROBE}, job=job, isolation=isolation))
+    slot.send(start_frame({"grade.py": PROBE}, job=job, limits=limits, isolation=isolation))
 
 
 def run(name, argv=LOOK, **more):
@@ -61,6 +62,14 @@ def first_of(slot):
     return pid
 
 
+def sleepers_in(slot):
+    return [
+        pid
+        for pid, words in commands().items()
+        if words.endswith("sleep\x00600\0") and is_below(pid, slot.process.pid)
+    ]
+
+
 def test_submissions_follow_one_another_and_find_nothing_of_those_before(slot, isolation):
     for number in range(3):
         frames = submission(slot, isolation, run(f"a{number}"), run(f"b{number}"))
@@ -73,7 +82,7 @@ def test_a_slot_ends_with_its_host(slot, isolation):
     submission(slot, isolation, run("a"))
     slot.until("ready")
     slot.process.stdin.close()
-    assert slot.process.wait(20) == 0
+    assert slot.process.wait(60) == 0
     assert slot.receive() is None
 
 
@@ -81,28 +90,30 @@ def test_a_host_that_goes_during_a_submission_takes_all_of_it_along(slot, isolat
     begin(slot, isolation, run("a", ["sleep", "600"]))
     slot.until("learner")
     slot.process.stdin.close()
-    assert slot.process.wait(20) == 0
+    assert slot.process.wait(60) == 0
 
 
 def test_a_slot_in_which_a_session_broke_says_so_and_ends(slot, isolation):
     slot.send(start_frame({"grade.py": PROBE}, isolation=isolation | {"seccomp": ""}))
     assert slot.until("unclean") == [{"type": "unclean", "why": "a session broke"}]
-    assert slot.process.wait(20) == 0
+    assert slot.process.wait(60) == 0
     assert b"not complete: seccomp" in slot.process.stderr.read()
 
 
 def test_a_slot_with_files_of_a_session_outside_of_its_boxes_says_so_and_ends(slot, isolation):
-    begin(slot, isolation, run("a", ["sleep", "600"], wall_s=2))
+    begin(slot, isolation, run("a", ["sleep", "600"]), limits=UNHURRIED)
     slot.until("learner")
     Path(f"/proc/{first_of(slot)}/root/tmp/planted").touch()
+    await_that(lambda: sleepers_in(slot))
+    os.kill(*sleepers_in(slot), signal.SIGKILL)
     frames = slot.until("unclean")
     assert [frame["type"] for frame in frames if frame["type"] == "ended"] == ["ended"]
     assert frames[-1]["why"] == "files in /tmp"
-    assert slot.process.wait(20) == 0
+    assert slot.process.wait(60) == 0
 
 
 def test_a_slot_whose_session_was_killed_says_so_and_leaves_nothing(slot, isolation):
-    begin(slot, isolation, run("a", ["sleep", "600"]))
+    begin(slot, isolation, run("a", ["sleep", "600"]), limits=UNHURRIED)
     slot.until("learner")
     first = first_of(slot)
     (session,) = (pid for pid in commands() if parent_of(pid) == first)

@@ -11,6 +11,8 @@ PASSWORD = "correct horse battery staple"
 QUEUE = "cs101"
 START = "from xqueue_server.cli.main import main; main(prog_name='xqueue-server')"
 READY_S = 60.0
+LEASE_S = 60
+"""A lease that a backup has in it is nobody's; whoever restores it waits for its end."""
 
 
 class Installation:
@@ -36,7 +38,7 @@ class Installation:
     def set_up(self) -> None:
         """A migrated database with a queue, an LMS and a grader."""
         self.command("db", "upgrade")
-        self.command("queue", "add", QUEUE)
+        self.command("queue", "add", QUEUE, "--lease-s", str(LEASE_S))
         for name in ("lms", "grader"):
             words = ("account", "add", name, "--role", name, "--all-queues", "--password-stdin")
             self.command(*words, stdin=PASSWORD)

@@ -50,7 +50,7 @@ def need_images(*names: str) -> None:
 def engine_with(*images: str) -> Iterator[docker.DockerClient]:
     """A client of a reachable Docker Engine that has those of our images."""
     try:
-        client = docker.from_env(timeout=20)
+        client = docker.from_env()  # whose patience of a minute a busy engine may need
         client.ping()
     except docker.errors.DockerException:
         missing_service("a Docker Engine")

@@ -13,6 +13,9 @@ from typing import Any, TypeVar
 
 import pytest
 
+from sandbox.backend import SandboxBackend
+from sandbox.conformance import Case, CaseResult, run_conformance
+
 AT_ONCE = 3
 """What a machine with two cores has none be late of."""
 Key = TypeVar("Key", bound=Hashable)
@@ -42,3 +45,9 @@ def try_together(
     """Each result by key. What a try raised is raised again where its result is asked for."""
     with ThreadPoolExecutor(at_once) as pool:
         return {key: pool.submit(one) for key, one in tries.items()}
+
+
+def try_promise(backend: SandboxBackend, runtime: str | None, case: Case) -> CaseResult:
+    """What came of one case of the conformance suite."""
+    (result,) = run_conformance(backend, [case], runtime=runtime)
+    return result

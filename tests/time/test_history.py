@@ -11,12 +11,13 @@ import pytest
 from sqlalchemy import insert
 
 from tests.server.builders import QUEUE, Desk, add_queue
-from xqueue_server import history, trial
-from xqueue_server.leasing import FailureKind
+from xqueue_server.models import trial
+from xqueue_server.models.submission import TRIAL_PRIORITY, NewSubmission
 from xqueue_server.storage import Transaction, load, submissions
 from xqueue_server.storage.load import LoadMinute
 from xqueue_server.storage.operations_schema import worker_hosts, workers
-from xqueue_server.submission import TRIAL_PRIORITY, NewSubmission
+from xqueue_server.submissions.leasing import FailureKind
+from xqueue_server.workload import history
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 """Where the clock of the tests begins."""
@@ -211,6 +212,25 @@ def test_no_more_than_a_day_is_made_up(desk: Desk) -> None:
     assert roll_at(desk, 25 * 3600 + 5) == 24 * 60
     counted = [(m.minute, m.arrived) for m in minutes(desk) if m.arrived]
     assert counted == [(START + timedelta(hours=2), 1)]
+
+
+def test_a_clock_that_was_a_year_ahead_does_not_stop_the_history_for_a_year(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "CATCH_UP_S", 60)
+    desk.submit()
+    roll_at(desk, 365 * 24 * 3600)
+    roll_at(desk, 605)
+    desk.submit()
+    assert roll_at(desk, 665) == 1
+    assert (START + timedelta(minutes=10), 1) in [(m.minute, m.arrived) for m in minutes(desk)]
+
+
+def test_a_clock_that_was_a_little_ahead_is_waited_for(desk: Desk) -> None:
+    roll_at(desk, 600 + 65)
+    assert roll_at(desk, 65) == 0
+    desk.submit()
+    assert roll_at(desk, 600 + 125) == 1
 
 
 def test_more_arrivals_than_are_read_at_once_are_all_counted(

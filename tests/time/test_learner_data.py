@@ -4,31 +4,32 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import shutil
-import sqlite3
-import subprocess
+import re
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import insert, text
-from sqlalchemy.engine import make_url
+from sqlalchemy import LargeBinary, String, bindparam, insert, inspect, text, update
 
 from tests.server.builders import COURSE, INVALID_GRADE, ORIGIN, Desk, callback_url, grade, lms_body
-from tests.support.services import missing_service
+from tests.time import database_dumps
+from tests.time.exam_life import OF_A_LEARNER_IN_EXAMS
 from xqueue_server.cli.main import main
-from xqueue_server.errors import Conflict, NotFound, WrongKey
+from xqueue_server.errors import Conflict, FilesUnavailable, NotFound, WrongKey
 from xqueue_server.files.local import LocalFiles
-from xqueue_server.learner_data import Erased, Learner, erase, export, pseudonym
-from xqueue_server.leasing import FailureKind
-from xqueue_server.results import IncomingResult, receive
+from xqueue_server.models.scope import EVERYTHING
+from xqueue_server.models.selection import Selection
+from xqueue_server.models.submission import FileReference, SubmissionEvent, SubmissionState
+from xqueue_server.repair import bulk
 from xqueue_server.storage import callbacks, submissions, transitions
 from xqueue_server.storage.attempts import Ending, record
 from xqueue_server.storage.operations_schema import regrade_batches, regrades
-from xqueue_server.submission import FileReference, SubmissionEvent, SubmissionState
+from xqueue_server.storage.schema import metadata
+from xqueue_server.submissions.leasing import FailureKind
+from xqueue_server.submissions.results import IncomingResult, receive
+from xqueue_server.upkeep.learner_data import Erased, Learner, erase, export, pseudonym
 
 ID = "471147114711"
 OTHER = "815815815815"
@@ -102,43 +103,15 @@ def erased(desk: Desk, files: LocalFiles, learner: Learner = LEARNER, **options:
     )
 
 
-# -- dumps ---------------------------------------------------------------------------------------
+def handed_out(desk: Desk, files: LocalFiles, target: IO[bytes]) -> None:
+    export(desk.storage, files, LEARNER, target, secret_key=SECRET_KEY, actor="operator test")
 
 
-def dump(desk: Desk) -> bytes:
-    """Everything that the database would show to somebody who reads all of it."""
-    parsed = desk.storage.engine.url
-    if parsed.get_backend_name() == "sqlite":
-        return _sqlite_dump(Path(str(parsed.database)))
-    return _postgres_dump(parsed.render_as_string(hide_password=False))
-
-
-def _sqlite_dump(path: Path) -> bytes:
-    with sqlite3.connect(path, isolation_level=None) as connection:
-        connection.execute("VACUUM")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    connection.close()
-    return path.read_bytes()
-
-
-def _postgres_dump(given: str) -> bytes:
-    if not shutil.which("pg_dump"):
-        missing_service("pg_dump")
-    of = make_url(given)
-    where = ("-h", str(of.host), "-p", str(of.port or 5432), "-U", str(of.username))
-    done = subprocess.run(
-        ["pg_dump", "--data-only", *where, "-d", str(of.database)],
-        env=os.environ | {"PGPASSWORD": str(of.password)},
-        capture_output=True,
-        check=True,
-    )
-    return done.stdout
+# -- traces -------------------------------------------------------------------------------------
 
 
 def traces(desk: Desk) -> list[str]:
-    """Of the secrets, those that are in the database: as text, or as pg_dump writes bytes."""
-    found = dump(desk)
-    return [s for s in SECRETS if s.encode() in found or s.encode().hex().encode() in found]
+    return database_dumps.traces(desk.storage, SECRETS)
 
 
 # -- erasing -------------------------------------------------------------------------------------
@@ -317,9 +290,12 @@ def test_the_record_of_an_erasure_names_nobody(desk: Desk, files: LocalFiles) ->
     submit(desk)
     finish(desk)
     erased(desk, files)
-    statement = text("SELECT subject, actor, why, detail FROM events WHERE why = 'erased'")
+    statement = text(
+        "SELECT subject, actor, why, detail FROM events WHERE why = 'erased' ORDER BY id"
+    )
     with desk.storage.read() as tx:
-        (row,) = tx.all(statement)
+        of_submission, row = tx.all(statement)
+    assert (of_submission.subject, of_submission.actor) == ("submission 1", "operator test")
     assert row.subject == f"learner {pseudonym(LEARNER, SECRET_KEY)}"
     assert (row.actor, bytes(row.detail)) == ("operator test", b"1 submissions, 0 files")
     assert ID not in row.subject
@@ -327,12 +303,192 @@ def test_the_record_of_an_erasure_names_nobody(desk: Desk, files: LocalFiles) ->
     assert pseudonym(LEARNER, SECRET_KEY) != pseudonym(Learner(id=ID, lms=OTHER_LMS), SECRET_KEY)
 
 
+def test_what_was_erased_before_another_could_not_be_is_on_record(
+    desk: Desk, files: LocalFiles
+) -> None:
+    submit(desk)
+    finish(desk)
+    submit(desk, url(1))
+    desk.put(desk.lease(), grade(msg=FEEDBACK))
+    due = desk.claim_callback()
+    with pytest.raises(Conflict, match="being sent"):
+        erased(desk, files, also_unfinished=True)
+    statement = text("SELECT detail FROM events WHERE subject LIKE 'learner %'")
+    with desk.storage.read() as tx:
+        assert [bytes(row.detail) for row in tx.all(statement)] == [b"1 submissions, 0 files"]
+    desk.deliver(due)
+    assert erased(desk, files).submissions == 1
+
+
+def test_the_record_of_what_was_done_to_many_names_the_learner_no_more(
+    desk: Desk, files: LocalFiles
+) -> None:
+    submission_id = submit(desk)
+    finish(desk)
+    selection = Selection(learner=ID, since=desk.see(submission_id).arrived_at)
+    for whom, reason, count in (
+        (selection, f"the test was wrong for {ID}", 1),
+        (Selection(learner=f"{ID}1"), "somebody else", 0),
+    ):
+        bulk.regrade(
+            desk.storage, whom, EVERYTHING, reason=reason, actor="operator test", confirmed=count
+        )
+    assert ID in traces(desk)
+
+    erased(desk, files, also_unfinished=True)
+
+    with desk.storage.read() as tx:
+        details = [
+            bytes(row.detail).decode()
+            for row in tx.all(text("SELECT detail FROM events WHERE detail IS NOT NULL"))
+        ]
+    assert [d for d in details if re.search(rf"{ID}(?!1)", d)] == []
+    assert any(f"learner={ID}1" in d for d in details), "another learner's id stays whole"
+    with desk.storage.read() as tx:
+        row = tx.one(text("SELECT reason, selection FROM regrade_batches WHERE id = 1"))
+    assert row is not None
+    assert bytes(row.reason) == b"the test was wrong for erased"
+    assert bytes(row.selection).startswith(b"learner=erased since=")
+
+
+def test_a_file_that_can_not_be_removed_is_not_counted_as_removed(
+    desk: Desk, files: LocalFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(desk, url(), save(files), save(files))
+    finish(desk)
+    gone: list[str] = []
+
+    def remove(blob: str) -> None:
+        if gone:
+            raise FilesUnavailable("the S3 service can not be used")
+        gone.append(blob)
+
+    monkeypatch.setattr(files, "remove", remove)
+    assert erased(desk, files) == Erased(submissions=1, files=1, files_left=1)
+
+
+# -- every column that can hold something of a learner -------------------------------------------
+
+OF_A_LEARNER = {
+    "submissions": {"callback_url", "lms_key", "held_detail", "learner"},
+    "contents": {"header", "body", "files", "learner"},
+    "results": {"body"},
+    "callbacks": {"url", "header", "body", "last_error"},
+    "callback_attempts": {"error", "response"},
+    "events": {"detail"},
+    "regrades": {"detail"},
+    "faults": {"signature", "detail"},
+}
+"""Text of learners, or of somebody who may quote them."""
+OF_PEOPLE = {"regrade_batches": {"selection", "reason"}}
+"""Theirs, about many learners; only the learner's id is taken out."""
+NOT_HANDED_OUT = {
+    # With it anybody could post a grade.
+    ("submissions", "lms_key"),
+    ("contents", "header"),
+    ("callbacks", "header"),
+    # The same as a result's, or in it.
+    ("callbacks", "body"),
+    # Of the grader: about many learners.
+    ("faults", "signature"),
+    ("faults", "detail"),
+}
+OF_NOBODY = {
+    "submissions": """queue state request_id submitted_by lease_key leased_by accepted_key
+        held_reason course""",
+    "contents": "supersede_key course problem traceparent",
+    "results": "key_hash disposition sent_by",
+    "callbacks": "kind origin order_key state claim_token",
+    "events": "subject actor from_state to_state why request_id",
+    "regrades": "state",
+    "regrade_batches": "requested_by",
+    "faults": "kind_key queue grader kind",
+    "console_sessions": "hash lms course_id",
+    "exam_allowances": "kind granted_by",
+    # Whose an attempt was, and why somebody did what, are in its history by keyed digests.
+    "exam_attempt_history": """actor who action before after request_id facts reason_digest
+        digest""",
+    "exam_attempts": "lms course_id clock_owner exam_type status history_head",
+    "exam_course_staff": "lms course_id granted_by",
+    "exam_courses": "lms course_id provider escalation_email",
+    "exam_incidents": "source reported_by consequences",
+    "exam_learners": "lms",
+    "exam_marks": "problem state",
+    "exam_news": "lms course_id kind",
+    "exam_reviews": "actor action reviewed_by reviewer_email effect",
+    "exam_submissions": "standing state decided_by",
+    "exams": """lms course_id content_id exam_name exam_type clock_owner external_id lms_exam_id
+        provider_exam_id""",
+    "idempotency_keys": "hash request_hash location",
+}
+"""The other columns of these tables: random, ours, of a course, or of staff."""
+TABLES_OF_NOBODY = """
+    accounts admin_sessions alembic_version api_tokens bundle_uploads bundles
+    course_grants
+    course_weights deadlines exam_claims exam_workers fault_submissions grader_versions graders
+    grants identities lease_graders leases lmses load_minutes mark_sheets marks notifications
+    origins proctoring_providers queue_policies queues readiness schema_compatibility signing_keys
+    stored_files test_counts timings token_scopes trials used_tokens webhook_subscribers
+    worker_hosts worker_wishes workers"""
+"""Of people who run this, of course teams, of graders; of a submission or an attempt only numbers
+and names of ours."""
+CAN_HOLD_TEXT = (String, LargeBinary)
+
+
+def test_of_every_column_it_is_said_whether_it_can_hold_something_of_a_learner(
+    desk: Desk,
+) -> None:
+    """Of the tables that the migrations have made, so that a new one is not overlooked."""
+    found = inspect(desk.storage.engine)
+    for table in sorted(found.get_table_names()):
+        if table in TABLES_OF_NOBODY.split():
+            continue
+        columns = {
+            str(column["name"])
+            for column in found.get_columns(table)
+            if isinstance(column["type"], CAN_HOLD_TEXT)
+        }
+        known = OF_A_LEARNER | OF_A_LEARNER_IN_EXAMS | OF_PEOPLE
+        said = known.get(table, set()) | set(OF_NOBODY.get(table, "").split())
+        assert columns == said, f"{table}: see OF_A_LEARNER, `erase` and `export`"
+
+
+def marked(desk: Desk, submission_id: int) -> dict[tuple[str, str], str]:
+    """Put a text of its own into each column that can hold something of a learner."""
+    marks: dict[tuple[str, str], str] = {}
+    with desk.storage.write() as tx:
+        for table, columns in OF_A_LEARNER.items():
+            for column in columns - {"learner", "files", "callback_url", "url"}:
+                mark = marks[table, column] = f"zebra-mark-{table}-{column}"
+                of = metadata.tables[table]
+                statement = update(of).values({column: bindparam("mark", type_=of.c[column].type)})
+                if "submission_id" in of.c:  # events are of queues and accounts too
+                    statement = statement.where(of.c.submission_id == submission_id)
+                assert tx.run(statement, mark=mark) > 0, table
+    return marks
+
+
+def test_everything_that_can_hold_something_of_a_learner_is_handed_out_and_erased(
+    desk: Desk, files: LocalFiles
+) -> None:
+    marks = marked(desk, full_life(desk, files))
+    target = io.BytesIO()
+    handed_out(desk, files, target)
+    told = zipfile.ZipFile(target).read("submissions.json").decode()
+    assert {where for where, mark in marks.items() if mark not in told} == NOT_HANDED_OUT
+    assert url() in told
+
+    erased(desk, files)
+
+    assert traces(desk) == []
+
+
 # -- handing out ---------------------------------------------------------------------------------
 
 
 def exported(desk: Desk, files: LocalFiles) -> tuple[dict[str, Any], zipfile.ZipFile, str]:
     target = io.BytesIO()
-    export(desk.storage, files, LEARNER, target)
+    handed_out(desk, files, target)
     archive = zipfile.ZipFile(target)
     told = archive.read("submissions.json").decode()
     return json.loads(told), archive, told

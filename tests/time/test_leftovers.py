@@ -16,10 +16,10 @@ from sqlalchemy import text, update
 from tests.server.builders import COURSE, Desk, callback_url
 from xqueue_server.errors import NotFound
 from xqueue_server.files.local import LocalFiles
-from xqueue_server.leftovers import remove_leftovers
+from xqueue_server.models.submission import FileReference
 from xqueue_server.storage import Storage
 from xqueue_server.storage.schema import contents
-from xqueue_server.submission import FileReference
+from xqueue_server.upkeep.leftovers import remove_leftovers
 
 DAY_S = 24 * 3600
 
@@ -69,8 +69,8 @@ def test_a_file_of_a_submission_stays(desk: Desk, files: LocalFiles, tomorrow: L
 def test_more_files_and_submissions_than_are_looked_at_at_once(
     desk: Desk, files: LocalFiles, tomorrow: LocalFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("xqueue_server.leftovers.SUBMISSIONS_AT_ONCE", 2)
-    monkeypatch.setattr("xqueue_server.leftovers.BLOBS_AT_ONCE", 3)
+    monkeypatch.setattr("xqueue_server.upkeep.leftovers.SUBMISSIONS_AT_ONCE", 2)
+    monkeypatch.setattr("xqueue_server.upkeep.leftovers.BLOBS_AT_ONCE", 3)
     named = [save(files) for _ in range(5)]
     for blob in named:
         desk.submit(files=(reference(blob),))
@@ -79,6 +79,22 @@ def test_more_files_and_submissions_than_are_looked_at_at_once(
     desk.clock.advance(DAY_S)
     assert remove_leftovers(desk.storage, tomorrow) == 5
     assert all(is_there(files, blob) for blob in named)
+
+
+def test_a_clock_that_was_set_back_makes_no_file_one_of_nobody(
+    desk: Desk, files: LocalFiles, tomorrow: LocalFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("xqueue_server.upkeep.leftovers.SUBMISSIONS_AT_ONCE", 2)
+    ahead, behind = [save(files) for _ in range(3)], [save(files) for _ in range(3)]
+    for blob in ahead:
+        desk.submit(files=(reference(blob),))
+    desk.clock.advance(-2 * DAY_S)
+    for blob in behind:
+        desk.submit(files=(reference(blob),))
+    for _ in range(2):
+        desk.clock.advance(DAY_S / 2)
+        assert remove_leftovers(desk.storage, tomorrow) == 0
+    assert all(is_there(files, blob) for blob in (*ahead, *behind))
 
 
 def test_an_ending_sweeper_removes_nothing_that_it_has_not_looked_up(

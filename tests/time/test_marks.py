@@ -22,6 +22,15 @@ def test_a_job_is_claimed_once_in_its_period(storage: Storage, clock: ManualCloc
     assert [claim(storage), claim(storage)] == [True, False]
 
 
+def test_a_job_done_while_the_clock_was_ahead_is_due_again_when_it_is_right(
+    storage: Storage, clock: ManualClock
+) -> None:
+    clock.advance(365 * 24 * 3600)
+    assert claim(storage)
+    clock.advance(-365 * 24 * 3600)
+    assert [claim(storage), claim(storage)] == [True, False]
+
+
 def test_of_several_that_ask_at_once_one_gets_the_job(storage: Storage) -> None:
     together = Barrier(4)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import socket
 import time
 import zlib
 from collections.abc import Iterator
@@ -15,10 +17,10 @@ from sqlalchemy import text
 
 from tests.acceptance.services import PrivateRedis
 from tests.server.builders import QUEUE, Desk, add_queue
-from xqueue_server.dispatch import NoDispatcher
-from xqueue_server.dispatch.rq import RqDispatcher
-from xqueue_server.leasing import FailureKind
-from xqueue_server.nudging import MOST_NUDGES, Nudges
+from xqueue_server.dispatch import NoDispatcher, rq
+from xqueue_server.dispatch.rq import REST_S, RqDispatcher
+from xqueue_server.submissions.leasing import FailureKind
+from xqueue_server.workload.nudging import MOST_NUDGES, Nudges
 
 LANE = f"rq:queue:xqueue:{QUEUE}"
 FOLLOWED = f"rq:wip:xqueue:{QUEUE}"
@@ -35,7 +37,8 @@ def redis(tmp_path: Path) -> Iterator[PrivateRedis]:
 
 
 @pytest.fixture
-def nudges(desk: Desk, redis: PrivateRedis) -> Nudges:
+def nudges(desk: Desk, redis: PrivateRedis, monkeypatch: pytest.MonkeyPatch) -> Nudges:
+    monkeypatch.setattr(rq, "REDIS_TIMEOUT_S", 30)  # a busy machine may take more than a second
     return Nudges(desk.storage, RqDispatcher(redis.url))
 
 
@@ -74,6 +77,41 @@ def test_a_nudge_is_what_the_worker_expects(
         [QUEUE],
         {},
     ]
+
+
+class Silent:
+    """Takes connections and answers nothing, as a Redis that hangs; counts them."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.setblocking(False)
+        self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
+
+    def taken(self) -> int:
+        """Since it was last asked."""
+        count = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self._listener.accept()[0].close()
+                count += 1
+        return count
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+def test_a_redis_that_hangs_is_left_alone_for_some_seconds() -> None:
+    """Else every submit would wait for it."""
+    now = 100.0
+    with contextlib.closing(Silent()) as silent:
+        dispatcher = RqDispatcher(silent.url, clock=lambda: now)
+        dispatcher.nudge(QUEUE)
+        assert silent.taken() == 1
+        dispatcher.nudge(QUEUE)
+        assert silent.taken() == 0
+        now += REST_S
+        dispatcher.nudge(QUEUE)
+        assert silent.taken() == 1
 
 
 def _decompressed(data: bytes) -> bytes:
@@ -136,7 +174,7 @@ def test_a_paused_queue_is_not_nudged(desk: Desk, nudges: Nudges, redis: Private
 def test_a_redis_that_goes_and_comes_is_logged_once_each(
     desk: Desk, nudges: Nudges, redis: PrivateRedis, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, logger="xqueue_server.nudging")
+    caplog.set_level(logging.INFO, logger="xqueue_server.workload.nudging")
     submit(desk, 2)
     nudges.top_up()
     redis.kill()

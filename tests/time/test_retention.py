@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import io
+import time
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from sqlalchemy import insert, select, text
 
-from tests.server.builders import COURSE, INVALID_GRADE, Desk, add_queue, callback_url, grade
-from xqueue_server import history
-from xqueue_server.errors import NotFound
+from tests.server.builders import (
+    COURSE,
+    INVALID_GRADE,
+    Desk,
+    add_queue,
+    callback_url,
+    change_queue,
+    grade,
+)
+from xqueue_server.errors import FilesUnavailable, NotFound
 from xqueue_server.files.local import LocalFiles
-from xqueue_server.retention import Keep, Removed, apply, continue_round, preview
+from xqueue_server.models.submission import FileReference
 from xqueue_server.storage import marks, submissions
 from xqueue_server.storage import retention as stored
 from xqueue_server.storage.operations_schema import regrades
 from xqueue_server.storage.schema import callbacks, contents
-from xqueue_server.submission import FileReference
+from xqueue_server.submissions.holding import give_up_held
+from xqueue_server.submissions.leasing import FailureKind
+from xqueue_server.upkeep.leftovers import remove_leftovers
+from xqueue_server.upkeep.retention import Keep, Removed, apply, continue_round, preview
+from xqueue_server.workload import history
 
 DAY_S = 24 * 3600
 KEEP = Keep(code_s=180 * DAY_S, results_s=730 * DAY_S, load_s=400 * DAY_S)
@@ -226,6 +238,21 @@ def test_a_preview_changes_nothing_and_tells_what_will_go(desk: Desk, files: Loc
     assert apply(desk.storage, files, KEEP) == expected
 
 
+def test_a_report_that_may_quote_code_goes_when_code_goes(desk: Desk, files: LocalFiles) -> None:
+    change_queue(desk.storage, give_up_after_s=0)
+    held = desk.submit()
+    desk.fail(desk.lease(), FailureKind.GRADER, "it quotes the code")
+    tables = ("faults", "fault_submissions")
+    advance_days(desk, 200)
+    assert apply(desk.storage, files, KEEP) == Removed()
+    assert [desk.count(table) for table in tables] == [1, 1], "people still have to look at it"
+    with desk.storage.write() as tx:
+        give_up_held(tx, submissions.get_locked(tx, held), actor="operator")
+    assert preview(desk.storage, KEEP) == Removed(faults=1)
+    assert apply(desk.storage, files, KEEP) == Removed(faults=1)
+    assert [desk.count(table) for table in tables] == [0, 0]
+
+
 def test_the_history_of_load_goes_last(desk: Desk, files: LocalFiles) -> None:
     add_queue(desk.storage, "java")
     desk.submit()
@@ -264,7 +291,7 @@ def test_leases_of_submissions_that_stay_stay(
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stored, "BATCH", 2)
     monkeypatch.setattr(stored, "_WINDOW", stored._WINDOW.limit(2))
-    monkeypatch.setattr("xqueue_server.retention.BATCHES_AT_ONCE", 2)
+    monkeypatch.setattr("xqueue_server.upkeep.retention.BATCHES_AT_ONCE", 2)
 
 
 @pytest.mark.usefixtures("small_batches")
@@ -283,6 +310,29 @@ def test_an_interrupted_round_goes_on_at_the_next_start(desk: Desk, files: Local
     advance_days(desk, 365)
     assert continue_round(desk.storage, files, KEEP, is_ending=lambda: True).code == 2
     assert continue_round(desk.storage, files, KEEP).code == 3
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_a_store_that_is_away_is_not_waited_for_with_each_file(
+    desk: Desk, files: LocalFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for block in range(3):
+        finished(desk, save(files), block=block)
+    advance_days(desk, 365)
+    asked: list[str] = []
+
+    def away(blob: str) -> None:
+        asked.append(blob)
+        raise FilesUnavailable("the S3 service can not be used")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "remove", away)
+        with pytest.raises(FilesUnavailable):
+            continue_round(desk.storage, files, KEEP)
+    assert len(asked) == 1
+    later = LocalFiles(files._directory, now_s=lambda: time.time() + 2 * DAY_S)
+    assert continue_round(desk.storage, files, KEEP) == Removed(code=1, files=1)
+    assert remove_leftovers(desk.storage, later) == 2, "those of the first batch"
 
 
 def test_a_round_begins_once_a_day(desk: Desk, files: LocalFiles) -> None:

@@ -9,16 +9,17 @@ import pytest
 from sqlalchemy import select
 
 from tests.server.builders import INVALID_GRADE, Desk, grade
-from xqueue_server import recording, results
-from xqueue_server.storage import regrades, submissions, transitions
-from xqueue_server.storage.operations_schema import timings
-from xqueue_server.storage.timings import WorkerTimes
-from xqueue_server.submission import (
+from xqueue_server.authoring import recording
+from xqueue_server.models.submission import (
     REGRADE_PRIORITY,
     LeasedSubmission,
     SubmissionEvent,
     SubmissionState,
 )
+from xqueue_server.storage import regrades, submissions, transitions
+from xqueue_server.storage.operations_schema import timings
+from xqueue_server.storage.timings import WorkerTimes
+from xqueue_server.submissions import results
 
 US = 1_000_000
 

@@ -20,6 +20,8 @@ from deploy.demo.processes import (
 from tests.wire.exchange import PASSWORD, USERNAME, Wire
 from tests.wire.traffic import OTHER_QUEUE, QUEUE, drain
 
+LEASE_S = "86400"
+"""What one test has leased, no other one is given."""
 ACCOUNT = ("account", "add", USERNAME, "--role", "lms", "--role", "grader", "--all-queues")
 
 
@@ -77,8 +79,10 @@ def nonce() -> str:
 
 
 def _prepare(settings: dict[str, str]) -> None:
-    for arguments in (("db", "upgrade"), ("queue", "add", OTHER_QUEUE), ("queue", "add", QUEUE)):
-        run_to_end(command("xqueue-server", *arguments), settings=settings)
+    run_to_end(command("xqueue-server", "db", "upgrade"), settings=settings)
+    for queue in (OTHER_QUEUE, QUEUE):
+        added = command("xqueue-server", "queue", "add", queue, "--lease-s", LEASE_S)
+        run_to_end(added, settings=settings)
     run_to_end(
         command("xqueue-server", *ACCOUNT, "--password-stdin"), settings=settings, stdin=PASSWORD
     )

@@ -14,7 +14,7 @@ from urllib.parse import urlencode, urlsplit
 from urllib3 import encode_multipart_formdata
 
 FORM = "application/x-www-form-urlencoded"
-TIMEOUT_S = 30
+TIMEOUT_S = 60
 USERNAME = "lms"
 PASSWORD = "a password with spaces, ünïcode and \U0001f511"
 

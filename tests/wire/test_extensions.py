@@ -10,6 +10,7 @@ import pytest
 
 from tests.wire.exchange import Wire
 from tests.wire.traffic import QUEUE, fetch, submit
+from xqueue_server.web.waiting import LONGEST_WAIT_S
 
 ANNOUNCED = "wait, lease, renew, failure, grader, record, queues"
 
@@ -25,7 +26,7 @@ def test_who_does_not_ask_to_wait_is_answered_at_once(wire: Wire) -> None:
     began = monotonic()
     wire.get(f"/xqueue/get_submission/?queue_name={QUEUE}")
 
-    assert monotonic() - began < 1
+    assert monotonic() - began < LONGEST_WAIT_S / 2
 
 
 def test_a_submission_has_no_parts_that_old_graders_do_not_know(wire: Wire) -> None:
@@ -42,7 +43,7 @@ def test_a_wait_is_ended_by_a_submission(wire: Wire) -> None:
         waiting = pool.submit(wire.get, path)
         submit(wire, body="here it is")
 
-        assert json.loads(json.loads(waiting.result(10).body)["content"])["xqueue_body"] == (
+        assert json.loads(json.loads(waiting.result(60).body)["content"])["xqueue_body"] == (
             "here it is"
         )
 

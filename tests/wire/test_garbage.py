@@ -142,7 +142,7 @@ def test_cookies_of_garbage_are_no_session(anonymous: Wire, cookie: str) -> None
 )
 def test_bytes_that_are_no_proper_request_do_no_harm(anonymous: Wire, raw: bytes) -> None:
     parts = urlsplit(anonymous.url)
-    with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+    with socket.create_connection((parts.hostname, parts.port), timeout=60) as connection:
         connection.sendall(raw)
         connection.shutdown(socket.SHUT_WR)
         answer = connection.recv(65536)
@@ -158,7 +158,7 @@ def test_a_client_that_hangs_up_in_the_middle_of_its_body_stores_nothing(wire: W
         "Content-Type: application/x-www-form-urlencoded\r\n"
         f"Cookie: sessionid={wire.session}\r\n\r\nxqueue_header="
     )
-    with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+    with socket.create_connection((parts.hostname, parts.port), timeout=60) as connection:
         connection.sendall(head.encode())
 
     assert wire.get("/xqueue/get_queuelen/?queue_name=test-queue").content == 0

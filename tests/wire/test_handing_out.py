@@ -110,7 +110,7 @@ def test_files_are_addresses_that_need_no_login_under_their_field_names(wire: Wi
     assert list(addresses) == ["prog.py", "daten ü.bin", "empty"]
     for name, (_, content) in files.items():
         assert addresses[name].startswith(wire.url)
-        assert requests.get(addresses[name], timeout=10).content == content
+        assert requests.get(addresses[name], timeout=60).content == content
 
 
 def test_a_changed_file_address_opens_nothing(wire: Wire) -> None:
@@ -120,4 +120,4 @@ def test_a_changed_file_address_opens_nothing(wire: Wire) -> None:
     address = json.loads(fetch(wire).files)["a"]
     changed = address[:-1] + ("0" if address[-1] != "0" else "1")
 
-    assert requests.get(changed, timeout=10).status_code == 404
+    assert requests.get(changed, timeout=60).status_code == 404

@@ -161,5 +161,6 @@ def test_the_lms_gets_its_header_and_the_result_as_they_were(
     submit(wire, header_text=sent)
     put_result(wire, fetch(wire).header, result)
 
-    assert lms.wait_for_grade(where, timeout_s=20).status is InputStatus.CORRECT
+    assert lms.wait_for_grade(where, timeout_s=60).status is InputStatus.CORRECT
+    assert lms.wait_for_callbacks(1, timeout_s=60)  # which are noted after the grade
     assert [(c.header, c.body) for c in lms.callbacks] == [(sent, result)]

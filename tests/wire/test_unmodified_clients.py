@@ -20,7 +20,8 @@ from tests.wire.exchange import PASSWORD, USERNAME, Wire
 from tests.wire.traffic import QUEUE
 
 ACCOUNT: dict[str, Any] = {"username": USERNAME, "password": PASSWORD}
-GRADE_S = 20
+GRADE_S = 60
+PATIENCE_S = 60.0
 NGINX_AUTH = ("edx", "edx")
 WATCHERS = [NewWatcher, OldWatcher]
 
@@ -41,7 +42,7 @@ def capa(wire: Wire) -> CapaClient:
 @pytest.fixture(params=WATCHERS)
 def watcher(request: pytest.FixtureRequest, server_url: str) -> Iterator[NewWatcher]:
     polling = request.param(
-        url=server_url, queue=QUEUE, handler=full_marks, timeout_s=10, **ACCOUNT
+        url=server_url, queue=QUEUE, handler=full_marks, timeout_s=PATIENCE_S, **ACCOUNT
     )
     with closing(polling):
         yield polling
@@ -103,7 +104,12 @@ def test_a_watcher_logs_in_once_and_stays_signed_in(watcher: NewWatcher) -> None
 @pytest.mark.parametrize("kind", WATCHERS)
 def test_a_watcher_with_a_wrong_password_idles(wire: Wire, kind: type[NewWatcher]) -> None:
     watcher = kind(
-        url=wire.url, queue=QUEUE, username="anyone", password="wrong", handler=full_marks
+        url=wire.url,
+        queue=QUEUE,
+        username="anyone",
+        password="wrong",
+        handler=full_marks,
+        timeout_s=PATIENCE_S,
     )
     watcher.most_logins_in_a_row = 2  # type: ignore[attr-defined]
     with closing(watcher):
@@ -123,7 +129,7 @@ def test_a_watcher_behind_a_proxy_with_basic_auth_grades_as_well(
         url=wire.url,
         queue=QUEUE,
         handler=full_marks,
-        timeout_s=10,
+        timeout_s=PATIENCE_S,
         basic_auth=NGINX_AUTH,
         **ACCOUNT,
     )
@@ -137,7 +143,9 @@ def test_a_watcher_whose_grader_crashes_leaves_the_learner_pending(
     lms.submit(where, "x = 1", client=capa, queue=QUEUE)
 
     with closing(
-        NewWatcher(url=wire.url, queue=QUEUE, handler=lambda _: None, timeout_s=10, **ACCOUNT)
+        NewWatcher(
+            url=wire.url, queue=QUEUE, handler=lambda _: None, timeout_s=PATIENCE_S, **ACCOUNT
+        )
     ) as crashing:
         assert crashing.take_turn() is Turn.SILENT
 

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from deploy.demo.processes import free_port
 from grader_worker.sandboxd.daemon import SandboxDaemon
 from grader_worker.sandboxd.socket_path import ListeningSocket
 from sandbox.backend import SandboxBackend
@@ -21,7 +22,6 @@ from tests.worker.fakes import (
     QuietServer,
     XQueueHandler,
     eventually,
-    free_port,
     need,
     redis_answers,
 )

@@ -32,6 +32,8 @@ class FakeApi:
     announcements: int = 0
     to_hosts: Document = field(default_factory=lambda: {"wishes": [], "desired": []})
     """What they are answered."""
+    foreign_queues: set[str] = field(default_factory=set)
+    """Whose workers it takes no announcement of."""
     asked: list[str] = field(default_factory=list)
     broken: dict[str, list[int]] = field(default_factory=dict)
     """First part of the path -> statuses to answer before working again."""
@@ -100,7 +102,15 @@ class FakeApi:
         if method == "DELETE":
             del self.hosts[host]
             return 204, b"", {}
-        self.hosts[host] = json.loads(body)
+        said = json.loads(body)
+        refused = [
+            {"where": f"workers[{at}].queue", "problem": "is not yours"}
+            for at, worker in enumerate(said["workers"])
+            if worker["queue"] in self.foreign_queues
+        ]
+        if refused:
+            return 403, json.dumps({"detail": "no", "errors": refused}).encode(), {}
+        self.hosts[host] = said
         self.announcements += 1
         return 200, json.dumps({"beat_s": 10} | self.to_hosts).encode(), {}
 

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -45,6 +44,8 @@ class FakeXQueue:
     records: dict[int, dict[str, object]] = field(default_factory=dict)
     grader: dict[str, object] | None = None
     """What leases name, to workers that ask; None for a queue that publishes none."""
+    traceparent: str | None = None
+    """What leases carry."""
     renewals: int = 0
     logins: int = 0
     lost: bool = False
@@ -140,6 +141,8 @@ class FakeXQueue:
             header["queue_name"] = self.queue_of.get(number, queues[0])
         if "grader" in fields and self.grader is not None:
             header["grader"] = self.grader
+        if self.traceparent is not None:
+            header["traceparent"] = self.traceparent
         header = json.dumps(header)
         return 0, json.dumps({"xqueue_header": header, "xqueue_body": body, "xqueue_files": files})
 
@@ -334,12 +337,6 @@ def need(program: str) -> str:
     return path
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def redis_answers(client) -> bool:
     from redis.exceptions import RedisError
 
@@ -349,7 +346,7 @@ def redis_answers(client) -> bool:
         return False
 
 
-def eventually(condition: Callable[[], object], timeout_s: float = 15) -> None:
+def eventually(condition: Callable[[], object], timeout_s: float = 60) -> None:
     """For what happens in another process, where no event can be awaited."""
     deadline = time.monotonic() + timeout_s
     while not condition():

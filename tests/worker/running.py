@@ -89,7 +89,7 @@ class RunningWorkers:
             except ControlUnavailable:
                 return False
 
-        eventually(holds, 30)
+        eventually(holds)
 
     def reread(self) -> None:
         self.send_signal(signal.SIGHUP)

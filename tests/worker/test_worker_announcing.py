@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from grader_worker.announcing import BEAT_S, PROBE_EVERY_S, Announcer
+from grader_worker.announcing import BEAT_S, LEFT_OUT_S, PROBE_EVERY_S, Announcer
 from grader_worker.errors import RequestRefused, ServerUnreachable
+from grader_worker.pool import MOST_WORKERS
 from grader_worker.sandboxd.messages import CanaryWord, DaemonState
 from grader_worker.xqueue_client import XQueueClient
 from sandbox.errors import SandboxUnavailable
 from tests.worker.fakes import account
-from xqueue_server.workforce import read_announcement
+from xqueue_server.workload.workforce import read_announcement
 
 
 class FakeControl:
@@ -38,8 +39,8 @@ class FakeControl:
             "workers": self.workers,
         }
 
-    def heed(self, server, *, wishes, needs):
-        self.heard.append((server, wishes, needs))
+    def heed(self, server, *, wishes, said_at, needs):
+        self.heard.append((server, wishes, said_at, needs))
 
 
 class FakeSandboxd:
@@ -66,7 +67,7 @@ class Host:
             self.client,
             self.control,
             self.sandboxd,
-            host="rack 1/a",
+            host="rack 1",
             sleep=lambda _seconds: True,
             clock=lambda: self.now,
         )
@@ -86,8 +87,8 @@ def host(xqueue):
 
 def test_a_host_says_what_the_server_wants_to_know(host):
     host.after(0)
-    assert host.api.asked == ["PUT workers/rack%201%2Fa"]
-    said = host.api.hosts["rack 1/a"]
+    assert host.api.asked == ["PUT workers/rack%201"]
+    said = host.api.hosts["rack 1"]
     assert said.pop("version") != ""
     assert said.pop("cpus") >= 1
     assert said == {
@@ -112,7 +113,7 @@ def test_a_host_says_what_the_server_wants_to_know(host):
 def test_the_server_understands_it(host):
     """Its own reader, on what was sent."""
     host.after(0)
-    read = read_announcement("rack 1/a", host.api.hosts["rack 1/a"])
+    read = read_announcement("rack 1", host.api.hosts["rack 1"])
     assert (read.backend, read.is_canary_ok, read.autoscale_max) == ("docker 20.10.24", True, 10)
     assert [worker.name for worker in read.workers] == ["python-1"]
 
@@ -138,27 +139,28 @@ def test_that_a_worker_grades_is_told_with_the_next_beat(host):
     host.control.workers[0] |= {"state": "grading", "submission_id": 17}
     assert host.after(1) == 1
     assert host.after(BEAT_S) == 2
-    assert host.api.hosts["rack 1/a"]["workers"][0]["submission_id"] == 17
+    assert host.api.hosts["rack 1"]["workers"][0]["submission_id"] == 17
 
 
 def test_workers_of_another_server_are_not_its_business(host):
     host.control.workers.append(host.control.worker("java-1", server="http://other"))
     host.after(0)
-    assert [each["name"] for each in host.api.hosts["rack 1/a"]["workers"]] == ["python-1"]
+    assert [each["name"] for each in host.api.hosts["rack 1"]["workers"]] == ["python-1"]
 
 
 def test_wishes_and_the_share_of_what_is_needed_are_passed_on(host):
     host.api.to_hosts |= {
-        "wishes": [{"queue": "python", "count": 4}],
+        "wishes": [{"queue": "python", "count": 4, "at": "then"}],
         "desired": [
             {"queue": "python", "workers": 6, "reason": "r", "hosts_workers": 2},
             {"queue": "java", "workers": 1, "reason": "r", "hosts_workers": 3},
-            {"queue": "c", "workers": 2, "reason": "r"},
+            {"queue": "elsewhere", "workers": 2, "reason": "r"},
         ],
     }
     host.after(0)
-    needs = {"python": 4, "java": 0, "c": 2}
-    assert host.control.heard == [(host.control.server, {"python": 4}, needs)]
+    needs = {"python": 4, "java": 0}
+    said_at = {"python": "then"}
+    assert host.control.heard == [(host.control.server, {"python": 4}, said_at, needs)]
 
 
 @pytest.mark.parametrize(
@@ -197,16 +199,46 @@ def test_a_refusal_is_trouble_and_the_pause_grows(host):
     with pytest.raises(RequestRefused):
         host.after(0)
     host.announcer._round()
-    assert host.api.asked == ["PUT workers/rack%201%2Fa"] * 2
+    assert host.api.asked == ["PUT workers/rack%201"] * 2
     host.announcer._round()
     assert len(host.api.asked) == 2
     assert host.after(5) == 1
 
 
+def test_a_queue_that_is_refused_does_not_hide_the_others(host):
+    host.control.workers.append(host.control.worker("java-1", queue="java"))
+    host.api.foreign_queues = {"java"}
+    assert host.after(0) == 1
+    assert shown(host) == ["python-1"]
+    host.api.foreign_queues = set()
+    host.after(LEFT_OUT_S - 1)
+    assert shown(host) == ["python-1"]
+    host.after(BEAT_S)
+    assert shown(host) == ["python-1", "java-1"]
+
+
+def shown(host):
+    return [worker["name"] for worker in host.api.hosts["rack 1"]["workers"]]
+
+
+def test_only_what_is_said_of_its_own_queues_is_passed_on(host):
+    """Thousands would be more than the supervisor reads."""
+    others = [{"queue": f"q{n}", "workers": 1} for n in range(5000)]
+    host.api.to_hosts["desired"] = [{"queue": "python", "workers": 2}, *others]
+    host.after(0)
+    assert host.control.heard == [(host.control.server, {}, {}, {"python": 2})]
+
+
+def test_bounds_of_many_pools_are_no_more_than_a_host_can_have(host):
+    host.control.autoscale = {f"q{n}": {"min": 0, "max": MOST_WORKERS} for n in range(3)}
+    host.after(0)
+    assert host.api.hosts["rack 1"]["autoscale"] == {"min": 0, "max": MOST_WORKERS}
+
+
 def test_without_a_sandboxd_that_is_said(host):
     host.sandboxd.said = SandboxUnavailable("gone")
     host.after(0)
-    said = host.api.hosts["rack 1/a"]
+    said = host.api.hosts["rack 1"]
     assert (said["backend"], said["canary"]) == ("no sandboxd", None)
 
 
@@ -215,4 +247,4 @@ def test_leave_is_taken_only_when_the_whole_host_ends(host, ending, known):
     """Settings that were read again replace this process too."""
     host.control.ending = ending
     host.announcer.announce_until_stopped()
-    assert ("rack 1/a" in host.api.hosts) is known
+    assert ("rack 1" in host.api.hosts) is known

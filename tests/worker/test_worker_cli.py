@@ -70,6 +70,13 @@ def run_flags(password_file, socket_path):
     )
 
 
+@pytest.mark.parametrize("name", ["a/b", ".", "..", "a\nb", "x" * 129])
+def test_a_host_name_that_no_server_could_be_told_is_refused(name, run_flags, own_logging):
+    result = invoke(*run_flags, "--redis-url", "redis://h/0", "--host-name", name)
+    assert result.exit_code == 1
+    assert "--host-name" in result.output
+
+
 @pytest.mark.parametrize("url", ["hunter2", "redis://:hunter2@h:port/0"])
 def test_an_address_of_redis_that_is_none_is_refused_without_repeating_it(
     url, run_flags, tmp_path, own_logging
@@ -176,7 +183,7 @@ def test_poll_waits_for_a_sandboxd_then_grades_and_exits_0_when_asked(
 def test_a_second_signal_ends_a_poller_at_once(
     processes, xqueue, password_file, socket_path, sandboxd_process
 ):
-    sandboxd = sandboxd_process(30)
+    sandboxd = sandboxd_process("held")
     worker = processes.start(
         *("-m", "grader_worker", "poll"),
         *("--server", xqueue.url, "--queue", "python", "--username", "grader"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+from contextlib import contextmanager
 
 import pytest
 
@@ -14,10 +15,10 @@ from grader_worker.sandboxd.frames import receive_frame, send_frame
 from grader_worker.sandboxd.socket_path import ListeningSocket
 
 
-@pytest.fixture
-def desk(socket_path):
-    """Answers every question with itself, in a thread."""
-    desk = ControlDesk(ListeningSocket(socket_path), lambda question: {"ok": dict(question)})
+@contextmanager
+def serving(socket_path, answer):
+    """A desk that answers in a thread, for as long as the block runs."""
+    desk = ControlDesk(ListeningSocket(socket_path), answer)
     ending = threading.Event()
 
     def serve():
@@ -26,10 +27,19 @@ def desk(socket_path):
 
     thread = threading.Thread(target=serve)
     thread.start()
-    yield desk
-    ending.set()
-    thread.join(60)
-    desk.close()
+    try:
+        yield desk
+    finally:
+        ending.set()
+        thread.join(60)
+        desk.close()
+
+
+@pytest.fixture
+def desk(socket_path):
+    """Answers every question with itself."""
+    with serving(socket_path, lambda question: {"ok": dict(question)}) as desk:
+        yield desk
 
 
 @pytest.fixture
@@ -81,13 +91,11 @@ def test_silent_callers_are_dropped_and_hold_nobody_up(desk, connect, socket_pat
 
 
 def test_what_the_supervisor_refuses_is_said(socket_path):
-    desk = ControlDesk(ListeningSocket(socket_path), lambda _question: {"error": "no such queue"})
-    server = threading.Thread(target=desk.serve, args=(1.0,))
-    server.start()
-    with pytest.raises(ControlUnavailable, match="no such queue"):
+    with (
+        serving(socket_path, lambda _question: {"error": "no such queue"}),
+        pytest.raises(ControlUnavailable, match="no such queue"),
+    ):
         ControlClient(socket_path).status()
-    server.join(60)
-    desk.close()
 
 
 def test_a_fork_gives_back_the_lock_but_not_the_socket(socket_path):

@@ -163,6 +163,23 @@ def test_a_broken_grader_sends_nothing(lms, client):
     assert lms.show(number)["status"] == "pulled"
 
 
+def test_what_comes_first_for_ever_is_not_tried_without_a_pause(lms, client):
+    """After five minutes without a result nothing else of its queue is handed out."""
+    number = lms.submit(queue="first")
+    worker = Worker(client, "first")
+
+    def fail(_request):
+        raise GraderNotUsable("no such image")
+
+    worker.backend.behave = fail
+    assert worker.take() is TurnEnd.ABANDONED
+    lms.pretend_pulled(number, seconds_ago=int(EDX_SUBMISSIONS_LEASE_S) + 1)
+    assert [worker.take() for _ in range(2)] == [TurnEnd.RELEASED] * 2
+    worker.backend.behave = lambda _request: result()
+    assert worker.take() is TurnEnd.REPORTED
+    assert lms.show(number)["status"] == "retired"
+
+
 def test_two_servers_of_different_kinds_are_served_by_one_process(
     lms, account, new_xqueue, backend, tmp_path
 ):
@@ -179,7 +196,7 @@ def test_two_servers_of_different_kinds_are_served_by_one_process(
     try:
         at_reference, at_lms = reference.submit(), lms.submit(queue="both")
         reference.until(lambda xqueue: at_reference in xqueue.results)
-        eventually(lambda: lms.show(at_lms)["status"] == "retired", 30)
+        eventually(lambda: lms.show(at_lms)["status"] == "retired")
     finally:
         stop.set()
         thread.join(60)

@@ -68,24 +68,25 @@ def test_bytes_of_another_digest_are_the_ways_fault_and_are_not_kept(cache, bund
     assert cache.directory(bundle.digest, lambda: bundle.content).is_dir()
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"no archive",
-        archive("../outside"),
-        archive("/outside"),
-        archive("a/../../outside"),
-        archive("outside", b"", tarfile.SYMTYPE, "/etc/passwd"),
-        archive("outside", b"", tarfile.LNKTYPE, "/etc/passwd"),
-        archive("outside", b"", tarfile.FIFOTYPE),
-        archive("no-manifest"),
-        archive(".xqueue/manifest.json", b'{"format": 99}'),
-        archive("large", os.urandom(MAX_BUNDLE_BYTES + 1)),
-        gzip.compress(bytes(300 * 1024 * 1024), 1),
-    ],
-)
-def test_what_is_no_bundle_is_the_graders_fault_and_leaves_nothing(cache, tmp_path, content):
+NO_BUNDLES = {
+    "nothing": lambda: b"",
+    "no archive": lambda: b"no archive",
+    "above": lambda: archive("../outside"),
+    "from the root": lambda: archive("/outside"),
+    "above after a step": lambda: archive("a/../../outside"),
+    "symbolic link": lambda: archive("outside", b"", tarfile.SYMTYPE, "/etc/passwd"),
+    "hard link": lambda: archive("outside", b"", tarfile.LNKTYPE, "/etc/passwd"),
+    "pipe": lambda: archive("outside", b"", tarfile.FIFOTYPE),
+    "no manifest": lambda: archive("no-manifest"),
+    "unknown format": lambda: archive(".xqueue/manifest.json", b'{"format": 99}'),
+    "too large": lambda: archive("large", os.urandom(MAX_BUNDLE_BYTES + 1)),
+    "too large unpacked": lambda: gzip.compress(bytes(300 * 1024 * 1024), 1),
+}
+
+
+@pytest.mark.parametrize("kind", NO_BUNDLES)
+def test_what_is_no_bundle_is_the_graders_fault_and_leaves_nothing(cache, tmp_path, kind):
+    content = NO_BUNDLES[kind]()
     with pytest.raises(GraderNotUsable):
         cache.directory(digest_of(content), lambda: content)
     assert entries(tmp_path) == []

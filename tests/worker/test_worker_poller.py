@@ -223,6 +223,6 @@ def test_a_stop_wakes_every_sleeper_and_stays():
         sleeper.start()
     stop.set()
     for sleeper in sleepers:
-        sleeper.join(5)
+        sleeper.join(60)
     assert not any(sleeper.is_alive() for sleeper in sleepers)
     assert stop.wait(60)

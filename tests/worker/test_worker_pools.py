@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from grader_worker.errors import ServerUnreachable, SettingsError
-from grader_worker.leasing import Leases
+from grader_worker.errors import RequestRefused, ServerUnreachable, SettingsError
+from grader_worker.leasing import REFUSED_S, Leases
 from grader_worker.pool import MOST_QUEUES
 from grader_worker.xqueue_client import XQueueClient
 from tests.worker.fakes import FakeXQueue, account, eventually, pool
 from tests.worker.running import listening, nudge
+
+ENDPOINT = "get_submission"
 
 
 class Book:
@@ -111,6 +113,35 @@ def test_asking_in_turn_is_never_held(in_turn):
     assert all("wait" not in each for each in in_turn.xqueue.asked("get_submission"))
 
 
+@pytest.mark.parametrize("kind", ["taking", "in_turn"])
+def test_a_queue_that_the_server_refuses_does_not_starve_the_others(kind, request):
+    taking = request.getfixturevalue(kind)
+    taking.client.login()
+    now = 0.0
+    taking.books[0] = Book("unknown")
+    taking.leases = Leases(taking.client, taking.books, wait_s=1, clock=lambda: now)
+    numbers = [taking.xqueue.submit(queue="b") for _ in range(2)]
+    assert [taking.take() for _ in range(2)] == [(number, "b") for number in numbers]
+
+    def asked_for_it():
+        return sum("unknown" in each["queue_name"] for each in taking.xqueue.asked(ENDPOINT))
+
+    before = asked_for_it()
+    assert taking.take() is None
+    assert asked_for_it() == before
+    now += REFUSED_S
+    assert taking.take() is None
+    assert asked_for_it() > before
+
+
+def test_where_the_server_refuses_all_queues_that_is_said(in_turn):
+    in_turn.books[:] = [Book("unknown"), Book("unknown")]
+    in_turn.leases = Leases(in_turn.client, in_turn.books, wait_s=1)
+    for _ in range(2):
+        with pytest.raises(RequestRefused, match="not found"):
+            in_turn.take()
+
+
 def test_a_pool_has_queues_of_one_server_and_one_kind():
     one, other = FakeXQueue(url="http://one"), FakeXQueue(url="http://other")
     mixed = (*pool(one).queues, *pool(other).queues)
@@ -123,7 +154,7 @@ def test_a_pool_has_queues_of_one_server_and_one_kind():
 def test_a_nudge_for_any_queue_makes_a_pools_worker_grade_all(run, redis, xqueue, sandboxd_process):
     sandboxd_process()
     workers = run(redis.url, "--queue", "java", "--together")
-    eventually(lambda: listening(redis) == 1, 30)
+    eventually(lambda: listening(redis) == 1)
     assert [pool["name"] for pool in workers.status()["pools"]] == ["python+java"]
     for queue in ("java", "python"):
         numbers = [xqueue.submit(queue=each) for each in ("python", "java")]

@@ -7,7 +7,8 @@ import signal
 
 import pytest
 
-from tests.worker.fakes import eventually, free_port, need
+from deploy.demo.processes import free_port
+from tests.worker.fakes import eventually, need
 from tests.worker.running import OFTEN_S, listening, nudge
 
 AT_ONCE = 2
@@ -19,11 +20,11 @@ def workers(run, redis, sandboxd_process):
     sandboxd = sandboxd_process(0.2)
     workers = run(redis.url, "--concurrency", AT_ONCE)
     workers.sandboxd = sandboxd
-    eventually(lambda: listening(redis) == AT_ONCE, 30)
+    eventually(lambda: listening(redis) == AT_ONCE)
     yield workers
     workers.send_signal(signal.SIGTERM)
     assert workers.wait(60) == 0
-    assert workers.processes_left() == []
+    eventually(lambda: workers.processes_left() == [])
 
 
 def submit_and_wait(xqueue, count=3):
@@ -57,7 +58,7 @@ def test_without_redis_at_the_start_workers_poll_and_come_to_it_later(
     assert_each_graded_once(xqueue)
     workers.send_signal(signal.SIGTERM)
     assert workers.wait(60) == 0
-    assert workers.processes_left() == []
+    eventually(lambda: workers.processes_left() == [])
 
 
 def test_a_redis_that_is_killed_and_comes_back_empty(workers, new_redis, redis, xqueue):
@@ -108,7 +109,7 @@ def test_a_redis_that_hangs_during_gradings(workers, redis, xqueue):
 def test_what_a_flushed_redis_forgot_is_found_by_looking(run, redis, xqueue, sandboxd_process):
     sandboxd_process()
     run(redis.url, look_every_s=OFTEN_S)
-    eventually(lambda: listening(redis), 30)
+    eventually(lambda: listening(redis))
     for _ in range(3):
         number = xqueue.submit()
         nudge(redis)
@@ -123,7 +124,7 @@ def test_a_suspended_rq_does_not_stop_the_grading(workers, redis, xqueue):
 
 
 def test_redis_holds_nothing_of_a_submission(run, redis, xqueue, sandboxd_process):
-    sandboxd = sandboxd_process(0.5)
+    sandboxd = sandboxd_process("held")
     run(redis.url)
     xqueue.submit("LEARNERS-CODE")
     nudge(redis)

@@ -15,19 +15,20 @@ from rq.serializers import JSONSerializer
 from rq.webhook import Webhook
 
 from grader_worker import jobs
-from grader_worker.crew import refuse_same_names
+from grader_worker.crew import refuse_same_names, refuse_too_many
 from grader_worker.errors import SettingsError
 from grader_worker.jobs import GRADE_NEXT, NotOurQueue, grade_next, lane
 from grader_worker.lane_worker import NudgeJob, RefusedJob
 from grader_worker.nudging import RedisWatch, nudge_idle
+from grader_worker.pool import MOST_WORKERS
 from grader_worker.pool_worker import SharedLogin
 from grader_worker.sandbox_gate import SandboxGate
 from grader_worker.shared_flag import SharedFlag
 from grader_worker.turn import TurnEnd
 from grader_worker.xqueue_client import XQueueClient
 from sandbox.backend import BackendHealth
-from tests.worker.fakes import account, end_by_more_signals, eventually, pool
-from tests.worker.running import NEVER_S, nudge, worker_is_up
+from tests.worker.fakes import account, end_by_more_signals, eventually, pool, release_runs
+from tests.worker.running import NEVER_S, listening, nudge, worker_is_up
 
 
 def ended(job):
@@ -72,19 +73,25 @@ def test_a_killed_rq_worker_is_replaced(run, redis, xqueue, sandboxd_process):
 
 
 def test_sigterm_finishes_the_grading_and_exits_0(run, redis, xqueue, sandboxd_process):
-    sandboxd = sandboxd_process(1.0)
+    sandboxd = sandboxd_process("held")
     worker = run(redis.url)
+    eventually(lambda: listening(redis) == 1)
+    (key,) = worker_is_up(redis)
     first, second = xqueue.submit(), xqueue.submit()
     nudge(redis)
     assert sandboxd.stdout.readline() == "running\n"
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(30) == 0
+    # RQ notes it after its job was told.
+    eventually(lambda: redis.client.hget(key, "shutdown_requested_date"))
+    release_runs(worker.socket_path)
+    assert worker.wait(60) == 0
     assert first in xqueue.results
-    assert second not in xqueue.results
+    assert [number for number, _body, _files in xqueue.waiting] == [second], "it was not touched"
+    assert xqueue.failures == {}
 
 
 def test_a_second_sigterm_ends_at_once(run, redis, xqueue, sandboxd_process):
-    sandboxd = sandboxd_process(30)
+    sandboxd = sandboxd_process("held")
     worker = run(redis.url)
     xqueue.submit()
     nudge(redis)
@@ -108,6 +115,45 @@ def test_a_job_that_asks_for_anything_else_is_refused(
     eventually(lambda: ended(job))
     assert job.get_status() == "failed"
     assert not touched.exists()
+
+
+# Signals while a job is forked
+
+
+STOPPED_AFTER_THE_FORK = """
+import os, signal, sys
+from redis import Redis
+from rq.worker import WorkerStatus
+from grader_worker.lane_worker import LaneWorker
+from grader_worker.stopping import Stop
+
+class Waiting(LaneWorker):
+    def perform_job(self, job, queue):
+        os._exit(0 if self._stop.wait(30) else 1)
+
+def fork_and_be_stopped(fork=os.fork):
+    pid = fork()
+    if (pid == 0) == (sys.argv[2] == "job"):
+        os.kill(os.getpid(), signal.SIGTERM)
+    return pid
+
+stop = Stop()
+os.fork = fork_and_be_stopped
+nothing = lambda: None
+worker = Waiting(["python"], Redis.from_url(sys.argv[1]), stop=stop, before_fork=nothing,
+                 after_fork=nothing)
+worker._state = WorkerStatus.BUSY
+signal.signal(signal.SIGTERM, worker.request_stop)
+worker.fork_work_horse(type("Job", (), {"id": "7"}), None)
+raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(worker.horse_pid, 0)[1]))
+"""
+
+
+@pytest.mark.parametrize("signalled", ["worker", "job"])
+def test_a_signal_in_the_middle_of_a_fork_reaches_the_job(processes, redis, signalled):
+    """Else it would go on to the next submissions for as long as a job may."""
+    forking = processes.start("-c", STOPPED_AFTER_THE_FORK, redis.url, signalled)
+    assert forking.wait(60) == 0
 
 
 # The allow-list
@@ -218,6 +264,13 @@ def test_the_same_queue_name_of_two_servers_can_not_share_a_redis(new_xqueue):
         refuse_same_names(tuple(pool(new_xqueue()) for _ in "ab"))
 
 
+def test_all_workers_of_a_host_together_are_bounded(new_xqueue):
+    half = pool(new_xqueue(), concurrency=MOST_WORKERS // 2)
+    refuse_too_many((half, half))
+    with pytest.raises(SettingsError, match="750 workers"):
+        refuse_too_many((half, half, half))
+
+
 def test_a_login_is_shared_until_it_is_old(xqueue):
     times = iter([0, 10, 4000])
     login = SharedLogin(XQueueClient(account(xqueue)), clock=lambda: next(times))
@@ -230,10 +283,9 @@ class FlakyRedis:
     def __init__(self, *answers):
         self.answers = list(answers)
 
-    def ping(self):
+    def set(self, *_args, **_options):
         if not self.answers.pop(0):
             raise RedisConnectionError
-        return True
 
 
 def test_the_watch_tells_the_workers_whether_redis_answers():

@@ -220,8 +220,8 @@ def test_runs_beyond_the_concurrency_wait(new_sandboxd, backend, held):
     assert client.check().healthy
     assert len(backend.requests) == 1
     held.release.set()
-    first_thread.join(5)
-    second_thread.join(5)
+    first_thread.join(60)
+    second_thread.join(60)
     assert first == second == [result()]
 
 
@@ -250,7 +250,7 @@ def test_a_client_that_leaves_while_waiting_is_not_run(new_sandboxd, backend, he
         assert receive_frame(leaving, max_bytes=1000) == {"alive": "waiting"}
     eventually(lambda: "client-gone" in caplog.text)
     held.release.set()
-    thread.join(5)
+    thread.join(60)
     assert [seen.run_id for seen in backend.requests] == ["s1-abc"]
 
 
@@ -276,11 +276,11 @@ def test_stopping_lets_the_run_in_progress_finish_and_refuses_the_waiting(
     eventually(lambda: len(sandboxd.daemon._conversations) == 2)
     threading.Event().wait(0.1)
     sandboxd.daemon.stopping.set()
-    waiting_thread.join(5)
+    waiting_thread.join(60)
     assert isinstance(waiting[0], SandboxUnavailable)
     assert not sandboxd.path.exists()
     held.release.set()
-    running_thread.join(5)
+    running_thread.join(60)
     assert running == [result()]
     assert sandboxd.stop() is True
 
@@ -292,7 +292,7 @@ def test_a_run_that_does_not_end_is_left_behind(new_sandboxd, backend, held):
     assert held.started.wait(60)
     assert sandboxd.stop() is False
     held.release.set()
-    thread.join(5)
+    thread.join(60)
 
 
 def test_leftovers_are_reaped_at_start_and_again(new_sandboxd, backend):
@@ -364,12 +364,14 @@ def test_a_sandboxd_killed_in_mid_run_is_unavailable_and_never_a_result(
     outcome, thread = in_thread(lambda: SandboxdClient(socket_path).run(request()))
     assert sandboxd.stdout.readline() == "running\n"
     sandboxd.kill()
-    thread.join(5)
+    thread.join(60)
     assert isinstance(outcome[0], SandboxUnavailable)
 
 
 def test_a_killed_sandboxds_socket_is_replaced_by_the_next(sandboxd_process, socket_path):
-    sandboxd_process(0).kill()
+    killed = sandboxd_process(0)
+    killed.kill()
+    killed.wait()  # until then it has the lock
     sandboxd_process(0)
     assert SandboxdClient(socket_path).check().healthy
 
@@ -379,7 +381,7 @@ def test_sigterm_lets_the_run_finish_and_exits_0(sandboxd_process, socket_path):
     outcome, thread = in_thread(lambda: SandboxdClient(socket_path).run(request()))
     assert sandboxd.stdout.readline() == "running\n"
     sandboxd.send_signal(signal.SIGTERM)
-    thread.join(5)
+    thread.join(60)
     assert outcome == [result()]
     assert sandboxd.wait(60) == 0
 

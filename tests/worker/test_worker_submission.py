@@ -73,3 +73,11 @@ def test_the_key_and_the_learners_text_are_not_in_the_repr():
 def test_content_that_is_no_submission_is_the_servers_trouble(content):
     with pytest.raises(ServerUnreachable):
         parse_lease(content)
+
+
+@pytest.mark.parametrize(
+    "said", [None, 5, "", "nonsense", f"00-{'AB' * 16}-{'cd' * 8}-01", f"00-{'ab' * 16}-short-01"]
+)
+def test_what_is_no_traceparent_is_no_trace(said):
+    header = {"submission_id": 1, "traceparent": said}
+    assert parse_lease({"xqueue_header": header, "xqueue_body": "b"}).trace_id is None

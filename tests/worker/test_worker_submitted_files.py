@@ -17,7 +17,7 @@ def fetch(xqueue):
         files = SubmittedFiles(
             xqueue.url,
             session,
-            bounds=FileBounds(count=2, file_bytes=10, total_bytes=15, seconds=10),
+            bounds=FileBounds(count=2, file_bytes=10, total_bytes=15, seconds=60),
         )
         yield lambda **addresses: files.fetch(json.dumps(addresses))
 
@@ -55,6 +55,18 @@ def test_a_redirect_to_another_host_is_refused(xqueue, new_xqueue, fetch):
     secret = serve(other, "/meta-data", b"SECRET")
     with pytest.raises(SubmissionUnusable, match="another host"):
         fetch(a=serve(xqueue, "/a", status=302, headers={"Location": secret}))
+
+
+@pytest.mark.parametrize("address", ["http://[h/a", "http://h:99999/a", "http://h:x/a"])
+def test_an_address_that_is_none_is_the_submissions_fault(fetch, address):
+    with pytest.raises(SubmissionUnusable, match="http"):
+        fetch(a=address)
+
+
+def test_what_a_learner_called_a_file_is_not_repeated(xqueue, fetch):
+    with pytest.raises(SubmissionUnusable, match=r"^file 2 is larger") as refused:
+        fetch(a=serve(xqueue, "/a"), jane_doe=serve(xqueue, "/b", b"x" * 11))
+    assert "jane" not in str(refused.value)
 
 
 def test_redirects_in_a_circle_end(xqueue, fetch):

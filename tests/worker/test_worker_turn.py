@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 
 import pytest
@@ -64,6 +65,16 @@ def test_the_header_goes_back_verbatim(turns):
         "submission_id": 1,
         "submission_key": "key-1",
     }
+
+
+def test_every_line_about_a_submission_carries_its_trace(turns, caplog):
+    turns.xqueue.traceparent = f"00-{'ab' * 16}-{'cd' * 8}-01"
+    turns.xqueue.submit()
+    with caplog.at_level(logging.INFO, "grader_worker"):
+        turns.take()
+    about = [record.facts for record in caplog.records if "submission" in record.facts]
+    assert len(about) == len(("leased", "turn-ended"))
+    assert {facts["trace_id"] for facts in about} == {"ab" * 16}
 
 
 def test_how_long_it_took_goes_with_the_result(turns):
@@ -194,10 +205,24 @@ def test_nothing_is_leased_while_the_sandbox_is_down(turns):
     assert turns.backend.checks == 5
 
 
-def test_a_submission_that_arrives_when_stopping_is_given_back(turns):
-    number = turns.xqueue.submit()
+def test_who_is_told_to_stop_leases_nothing(turns):
+    """To lease and give back would cost the submission a platform failure and a back-off."""
+    turns.xqueue.submit()
     turns.gate.check()
     turns.sleeper.stopped = True
+    assert turns.take() is TurnEnd.STOPPED
+    assert turns.xqueue.requests == []
+
+
+def test_a_submission_that_arrives_when_stopping_is_given_back(turns, monkeypatch):
+    number = turns.xqueue.submit()
+    ask = turns.client.get_submission
+
+    def be_stopped_meanwhile(*arguments, **options):
+        turns.sleeper.stopped = True
+        return ask(*arguments, **options)
+
+    monkeypatch.setattr(turns.client, "get_submission", be_stopped_meanwhile)
     assert turns.take() is TurnEnd.STOPPED
     assert turns.xqueue.failures[number][0] == "platform"
     assert turns.backend.requests == []

@@ -56,6 +56,16 @@ def test_a_wish_counts_when_it_is_new_and_not_with_every_answer(fixed):
     assert wanted.count == 6
 
 
+def test_the_same_wish_said_again_is_the_last_word(fixed):
+    wanted = Wanted(fixed)
+    wanted.wish(5, said_at="monday")
+    wanted.say(3)
+    wanted.wish(5, said_at="monday")
+    assert wanted.count == 3
+    wanted.wish(5, said_at="tuesday")
+    assert wanted.count == 5
+
+
 def test_a_wish_that_was_withdrawn_leaves_the_settings(fixed):
     wanted = Wanted(fixed)
     wanted.wish(5)

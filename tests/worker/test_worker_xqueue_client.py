@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 
 import pytest
 
+from deploy.demo.processes import free_port
+from grader_worker import xqueue_client
 from grader_worker.errors import (
     LeaseLost,
     LoginRefused,
@@ -16,7 +19,7 @@ from grader_worker.errors import (
 )
 from grader_worker.server_account import BasicAuth, ServerAccount, read_secret
 from grader_worker.xqueue_client import XQueueClient
-from tests.worker.fakes import account, free_port
+from tests.worker.fakes import account
 
 
 @pytest.fixture
@@ -35,6 +38,36 @@ def test_a_submission_is_leased_and_answered(xqueue, client):
 
 def test_an_empty_queue_is_none(client):
     assert client.get_submission("python") is None
+
+
+def test_an_answer_that_trickles_is_not_waited_for(xqueue, client, monkeypatch):
+    """Every byte comes within the timeout of a read, all of them would take minutes."""
+    client.login()
+    monkeypatch.setattr(xqueue_client, "READ_TIMEOUT_S", 2.0)
+    monkeypatch.setattr(xqueue_client, "BODY_S", 0.1)
+    answer_with(xqueue, *[b"x"] * 6000, pause_s=0.05)
+    with pytest.raises(ServerUnreachable, match="does not end"):
+        client.get_submission("python")
+
+
+def test_an_answer_without_bounds_is_not_read_to_its_end(xqueue, client, monkeypatch):
+    client.login()
+    monkeypatch.setattr(xqueue_client, "MAX_WIRE_BYTES", 1000)
+    answer_with(xqueue, b"x" * 1001)
+    with pytest.raises(ServerUnreachable, match="more than 1000 bytes"):
+        client.get_submission("python")
+
+
+def answer_with(xqueue, *pieces, pause_s=0.0):
+    def serve(request):
+        request.send_response(200)
+        request.send_header("Content-Length", str(sum(map(len, pieces))))
+        request.end_headers()
+        for piece in pieces:
+            request.wfile.write(piece)
+            time.sleep(pause_s)
+
+    xqueue.blobs["/xqueue/get_submission/"] = serve
 
 
 def test_an_unknown_queue_is_refused(client):

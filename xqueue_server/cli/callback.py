@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from xqueue_server.callback import CallbackState
 from xqueue_server.cli.callback_view import show_attempts, show_callbacks, view
 from xqueue_server.cli.environment import actor, database
 from xqueue_server.cli.output import json_option, show_facts, show_json, show_section, show_table
@@ -20,8 +19,9 @@ from xqueue_server.cli.selection_options import (
     selection_options,
     show_done,
 )
-from xqueue_server.scope import EVERYTHING
-from xqueue_server.selection import Selection
+from xqueue_server.models.callback import CallbackState
+from xqueue_server.models.scope import EVERYTHING
+from xqueue_server.models.selection import Selection
 from xqueue_server.settings import origin_of
 from xqueue_server.storage import callbacks
 
@@ -145,7 +145,7 @@ def replay(
 
 
 def _replay_selected(selection: Selection, *, dry_run: bool, yes: bool) -> None:
-    from xqueue_server import bulk
+    from xqueue_server.repair import bulk
 
     with database() as storage:
         count = bulk.matching(storage, bulk.Act.REPLAY, selection, EVERYTHING)
@@ -164,7 +164,7 @@ def _replay_one(callback_id: int) -> int:
 
 
 def _replay_all(origin: str, since: datetime | None) -> int:
-    from xqueue_server import delivery  # brings the HTTP client along
+    from xqueue_server.callbacks import delivery  # brings the HTTP client along
 
     with database() as storage:
         return delivery.replay_origin(storage, origin, actor=actor(), since=since)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from xqueue_server.callback import Callback
 from xqueue_server.cli.output import show_table
+from xqueue_server.models.callback import Callback
 from xqueue_server.storage import Transaction, callbacks
 from xqueue_server.storage.callbacks import Attempt
 
@@ -28,12 +28,28 @@ def view(tx: Transaction, callback: Callback) -> CallbackView:
 
 def show_callbacks(found: Sequence[Callback]) -> None:
     show_table(
-        ["ID", "SUBMISSION", "KIND", "STATE", "ORIGIN", "TRIES", "NEXT", "STATUS", "ERROR"],
+        [
+            "ID",
+            "SUBMISSION",
+            "ATTEMPT",
+            "KIND",
+            "RECIPIENT",
+            "PURPOSE",
+            "STATE",
+            "ORIGIN",
+            "TRIES",
+            "NEXT",
+            "STATUS",
+            "ERROR",
+        ],
         [
             (
                 c.id,
                 c.submission_id,
+                c.attempt_id,
                 c.kind,
+                c.recipient,
+                c.purpose,
                 c.state,
                 c.origin,
                 c.attempt,

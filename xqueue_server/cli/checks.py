@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 LOW_SPACE_BYTES = 1024 * MB
 NO_SPACE_BYTES = 100 * MB
-REDIS_TIMEOUT_S = 3.0
 
 
 Check = Callable[[Settings], Iterator[Finding]]
@@ -66,7 +65,25 @@ def check_uploads(settings: Settings) -> Iterator[Finding]:
         to_do = "mend XQUEUE_S3_*, or the bucket's policy: it must allow put, get, list, delete"
         yield fail(what, str(error), to_do)
     else:
-        yield ok(what, f"can be written to, read, listed in and removed from {where}")
+        yield _leftover_uploads(settings) or ok(
+            what, f"can be written to, read, listed in and removed from {where}"
+        )
+
+
+def _leftover_uploads(settings: Settings) -> Finding | None:
+    """Of the time before the bucket: their submissions' graders do not get them."""
+    from xqueue_server.files.local import LocalFiles
+
+    directory = settings.data_dir / "files"
+    if next(LocalFiles(directory).older_than(0), None) is None:
+        return None
+    assert settings.s3 is not None
+    return warn(
+        "uploads",
+        f"go to the bucket {settings.s3.bucket}, and earlier ones lie in {directory}",
+        f"copy what lies there to the bucket, under {settings.s3.prefix or 'its top'}; then "
+        "remove it",
+    )
 
 
 def check_secret_key(settings: Settings) -> Iterator[Finding]:
@@ -124,12 +141,11 @@ def check_redis(settings: Settings) -> Iterator[Finding]:
     if not settings.redis_url:
         yield ok("Redis", "not configured: workers poll")
         return
-    from redis import Redis
     from redis.exceptions import RedisError
 
-    client = Redis.from_url(
-        settings.redis_url, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S
-    )
+    from xqueue_server.dispatch.rq import connect
+
+    client = connect(settings.redis_url, settings.redis_ca_bundle)
     try:
         client.ping()
         yield _redis_policy(client)

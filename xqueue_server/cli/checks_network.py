@@ -23,10 +23,10 @@ def check_network(settings: Settings) -> Iterator[Finding]:
         access = {}
     for origin in settings.lms_origins:
         if origin != ANY_HTTPS:
-            yield _reach(origin, access)
+            yield reach(origin, access)
 
 
-def _reach(origin: str, access: Mapping[str, Access]) -> Finding:
+def reach(origin: str, access: Mapping[str, Access]) -> Finding:
     parts = urlsplit(origin)
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)

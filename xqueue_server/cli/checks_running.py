@@ -6,17 +6,19 @@ import math
 import time
 from collections.abc import Iterator
 
-from xqueue_server.beating import DELIVER, SWEEP
 from xqueue_server.cli.finding import Finding, ok, warn
 from xqueue_server.instant import SECOND_US
 from xqueue_server.storage import Storage, state_counts
 from xqueue_server.storage.beats import SILENT_S
+from xqueue_server.storage.proctoring import exams
 from xqueue_server.storage.state_counts import StateCounts
+from xqueue_server.upkeep.beating import DELIVER, EVENTS, SWEEP
 
 MOST_SKEW_S = 5.0
 DOES = {
     DELIVER: "callbacks are not sent",
     SWEEP: "expired leases are not taken back",
+    EVENTS: "open consoles of exams ask every few seconds instead",
 }
 
 
@@ -24,8 +26,10 @@ def check_running(storage: Storage) -> Iterator[Finding]:
     """Of a database that is reachable and migrated. Raises: StorageUnavailable."""
     yield _clock(storage)
     with storage.read() as tx:
-        counts = state_counts.count(tx)
+        counts, has_exams = state_counts.count(tx), exams.any_active(tx)
     for process, harm in DOES.items():
+        if process == EVENTS and not has_exams:
+            continue
         yield _process(process, counts.silent_s.get(process, math.inf), harm)
     yield _workers(counts)
     yield _canaries(counts)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from xqueue_server import passwords
+from xqueue_server.accounts import passwords
 from xqueue_server.errors import InvalidRequest
 from xqueue_server.storage.accounts import NAME
 

@@ -20,7 +20,7 @@ from xqueue_server.cli.output import (
 from xqueue_server.cli.paging import ROW_ID, page_options, tell_of_older
 from xqueue_server.cli.selection_options import asks_first, is_confirmed, show_done
 from xqueue_server.errors import NotFound
-from xqueue_server.fault import Fault, FaultKind
+from xqueue_server.models.fault import Fault, FaultKind
 from xqueue_server.storage import faults, forgeable
 from xqueue_server.storage.faults import FaultySubmission
 
@@ -97,7 +97,7 @@ def show(fault_id: int, as_json: bool) -> None:
 @asks_first
 def release(fault_id: int, anyway: bool, dry_run: bool, yes: bool) -> None:
     """Put all submissions that the fault ID holds back to the queue, when its grader is mended."""
-    from xqueue_server import bulk
+    from xqueue_server.repair import bulk
 
     with database() as storage:
         count = bulk.held_by_fault(storage, fault_id)

@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from xqueue_server import publishing, settings
+from xqueue_server import settings
+from xqueue_server.authoring import publishing
 from xqueue_server.cli.environment import actor, database
 from xqueue_server.cli.output import (
     FORGEABLE_MARK,
@@ -22,7 +23,7 @@ from xqueue_server.cli.output import (
     show_table,
 )
 from xqueue_server.errors import InvalidRequest
-from xqueue_server.grader import MAX_BUNDLE_BYTES, Grader, GraderVersion, QueueIsolation
+from xqueue_server.models.grader import MAX_BUNDLE_BYTES, Grader, GraderVersion, QueueIsolation
 from xqueue_server.storage import Transaction, graders, policies, queues, readiness
 
 OLD_DAYS = 90

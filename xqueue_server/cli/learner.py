@@ -8,12 +8,13 @@ from typing import Any
 
 import click
 
-from xqueue_server import learner_data, settings
-from xqueue_server.app import create_files
+from xqueue_server import settings
+from xqueue_server.app import create_files, create_proctoring
 from xqueue_server.cli.environment import actor, database
 from xqueue_server.cli.output import json_option, show_json
-from xqueue_server.learner_data import Learner
 from xqueue_server.settings import origin_of
+from xqueue_server.upkeep import learner_data
+from xqueue_server.upkeep.learner_data import Erased, Learner
 
 Decorated = Callable[..., Any]
 
@@ -21,6 +22,13 @@ Decorated = Callable[..., Any]
 def whose(command: Decorated) -> Decorated:
     """The argument and options that say which learner is meant."""
     for add in (
+        click.option(
+            "--name",
+            "names",
+            multiple=True,
+            help="User name or e-mail address by which staff may have given time in an exam to "
+            "somebody who never came there; repeatable.",
+        ),
         click.option("--course", help="Only what belongs to this course."),
         click.option(
             "--lms",
@@ -46,21 +54,29 @@ def _origin(text: str) -> str:
 def learner() -> None:
     """Hand out or erase what is stored of a learner.
 
-    A learner is the id of the LMS's user, as it stands in callback URLs.
+    A learner is the id of the LMS's user, as it stands in callback URLs; of exams also the
+    obscured id by which the LMS names him to providers.
     """
 
 
 @learner.command("export")
 @whose
-def export(learner_id: str, lms: str, course: str | None) -> None:
+def export(learner_id: str, lms: str, course: str | None, names: tuple[str, ...]) -> None:
     """Write a ZIP archive of everything to standard output."""
     if sys.stdout.isatty():
         raise click.UsageError("the archive goes to standard output; write it to a file: > FILE")
     loaded = settings.load()
-    wanted = Learner(id=learner_id, lms=lms, course=course)
+    wanted = Learner(id=learner_id, lms=lms, course=course, names=frozenset(names))
     with database(loaded) as storage:
-        count = learner_data.export(storage, create_files(loaded), wanted, sys.stdout.buffer)
-    click.echo(f"{count} submissions", err=True)
+        told = learner_data.export(
+            storage,
+            create_files(loaded),
+            wanted,
+            sys.stdout.buffer,
+            secret_key=loaded.secret_key,
+            actor=actor(),
+        )
+    click.echo(f"{len(told.submissions)} submissions, {told.attempts} attempts", err=True)
 
 
 @learner.command("erase")
@@ -69,26 +85,29 @@ def export(learner_id: str, lms: str, course: str | None) -> None:
 @click.option(
     "--also-unfinished",
     is_flag=True,
-    help="Also what has no grade yet or is not delivered: it ends, and the LMS is not told.",
+    help="Also what has no grade or no judgement yet, or is not delivered: it ends, and the LMS "
+    "is not told.",
 )
 @json_option
 def erase(
     learner_id: str,
     lms: str,
     course: str | None,
+    names: tuple[str, ...],
     yes: bool,
     also_unfinished: bool,
     as_json: bool,
 ) -> None:
-    """Erase code, files, results and the learner's id; what was counted stays counted."""
+    """Erase code, files, results, names and the learner's ids; what was counted stays counted."""
     loaded = settings.load()
-    wanted = Learner(id=learner_id, lms=lms, course=course)
+    wanted = Learner(id=learner_id, lms=lms, course=course, names=frozenset(names))
     with database(loaded) as storage:
         if not yes:
-            count = len(learner_data.find(storage, wanted))
-            click.confirm(
-                f"Erase {count} submissions of this learner for good?", abort=True, err=True
-            )
+            found = learner_data.find(create_proctoring(loaded, storage), storage, wanted)
+            what = f"{len(found.submissions)} submissions"
+            if found.of_exams:
+                what += f" and {found.attempts} attempts at exams"
+            click.confirm(f"Erase {what} of this learner for good?", abort=True, err=True)
         erased = learner_data.erase(
             storage,
             create_files(loaded),
@@ -100,7 +119,20 @@ def erase(
     if as_json:
         show_json(erased)
     else:
-        click.echo(
-            f"Erased {erased.submissions} submissions and {erased.files} files"
-            + (f"; {erased.ended} had no grade yet, and get none" if erased.ended else "")
+        click.echo(_said(erased))
+
+
+def _said(erased: Erased) -> str:
+    parts = [f"Erased {erased.submissions} submissions and {erased.files} files"]
+    if erased.attempts:
+        parts.append(f"{erased.attempts} attempts at exams are nobody's now")
+    if erased.attempts_ended:
+        parts.append(f"{erased.attempts_ended} of them were not finished, and are removed")
+    if erased.ended:
+        parts.append(f"{erased.ended} had no grade yet, and get none")
+    if erased.files_left:
+        parts.append(
+            f"{erased.files_left} files could not be removed now; "
+            "`xqueue-server sweep` removes them in the next days"
         )
+    return "; ".join(parts)

@@ -9,8 +9,8 @@ from typing import Any
 import click
 from prometheus_client import start_http_server
 
-from xqueue_server import metrics
 from xqueue_server.errors import SettingsError
+from xqueue_server.monitoring import metrics
 
 Decorated = Callable[..., Any]
 

@@ -28,4 +28,6 @@ class Moment(click.ParamType[datetime]):
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
             click.echo(f"{value} has no offset: taken for UTC, {when(moment)}", err=True)
+        if not 1970 < moment.year < 9999:
+            self.fail(f"{value!r} is not a moment of this time", param, ctx)
         return moment.astimezone(UTC)

@@ -6,8 +6,8 @@ import logging
 import random
 import threading
 
+from xqueue_server.authoring.notifying import Mailer, Notifier
 from xqueue_server.errors import StorageUnavailable
-from xqueue_server.notifying import Mailer, Notifier
 from xqueue_server.settings import Settings
 from xqueue_server.storage import Storage
 from xqueue_server.transport.http import HttpTransport

@@ -15,7 +15,7 @@ from xqueue_server.cli.environment import database
 from xqueue_server.cli.expected import MOST, learner_options
 from xqueue_server.cli.moment import Moment
 from xqueue_server.cli.output import json_option, show_json, show_section, show_table, when
-from xqueue_server.planning import Input, Planned, Question, plan_for
+from xqueue_server.workload.planning import Input, Planned, Question, plan_for
 
 
 @click.command()

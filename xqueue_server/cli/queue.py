@@ -12,7 +12,7 @@ import click
 from xqueue_server.cli import queue_order, queue_policy
 from xqueue_server.cli.environment import actor, database
 from xqueue_server.cli.output import duration, json_option, show_facts, show_json, show_table
-from xqueue_server.queue import (
+from xqueue_server.models.queue import (
     GIVE_UP_AFTER_S,
     LEASE_S,
     MAX_ATTEMPTS,
@@ -20,14 +20,14 @@ from xqueue_server.queue import (
     NAME,
     Queue,
 )
-from xqueue_server.storage import Transaction, browsing, ordering, policies, queues
-from xqueue_server.storage.policies import Policy
-from xqueue_server.submission import (
+from xqueue_server.models.submission import (
     LEAST_PRIORITY,
     MOST_PRIORITY,
     UNFINISHED,
     SubmissionState,
 )
+from xqueue_server.storage import Transaction, browsing, ordering, policies, queues
+from xqueue_server.storage.policies import Policy
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

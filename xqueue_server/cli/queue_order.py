@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from xqueue_server.callback_url import MOST_COURSE_CHARS
 from xqueue_server.cli.environment import actor, database
 from xqueue_server.cli.output import when
 from xqueue_server.errors import NotFound
-from xqueue_server.queue import Queue
+from xqueue_server.models.callback_url import MOST_COURSE_CHARS
+from xqueue_server.models.queue import Queue
 from xqueue_server.storage import ordering, queues
 from xqueue_server.storage.ordering import MOST_WEIGHT
 

@@ -9,8 +9,8 @@ import click
 from xqueue_server import settings
 from xqueue_server.cli.environment import actor, database
 from xqueue_server.errors import Conflict
-from xqueue_server.grader import FORGEABLE, ISOLATIONS
-from xqueue_server.manifest_rules import RUNTIMES
+from xqueue_server.models.grader import FORGEABLE, ISOLATIONS
+from xqueue_server.models.manifest_rules import RUNTIMES
 from xqueue_server.storage import policies
 from xqueue_server.storage.policies import Policy
 
@@ -143,7 +143,7 @@ def _check_email(address: str, loaded: settings.Settings) -> None:
 
 
 def _show_secret(name: str, webhook: str, loaded: settings.Settings) -> None:
-    from xqueue_server.notifying import shown_secret, webhook_secret
+    from xqueue_server.authoring.notifying import shown_secret, webhook_secret
 
     secret = webhook_secret(loaded.secret_key, name, webhook)
     click.echo(f"Its secret (the same for this queue and URL, always): {shown_secret(secret)}")

@@ -18,8 +18,8 @@ from xqueue_server.cli.output import (
 from xqueue_server.cli.paging import ROW_ID, page_options, tell_of_older
 from xqueue_server.cli.selection_options import asks_first, is_confirmed, show_done
 from xqueue_server.errors import Conflict
-from xqueue_server.regrade import Regrade, RegradeBatch, RegradeState
-from xqueue_server.selection import Selection, read_problem
+from xqueue_server.models.regrade import Regrade, RegradeBatch, RegradeState
+from xqueue_server.models.selection import Selection, read_problem
 from xqueue_server.storage import regrades
 
 
@@ -79,7 +79,7 @@ def write_csv(batch_id: int, problem: str | None, out: Path | None) -> None:
 
     For the course team, who can override them there.
     """
-    from xqueue_server import override_file
+    from xqueue_server.repair import override_file
 
     with database() as storage, storage.read() as tx:
         usage_id = read_problem(problem) if problem else None
@@ -106,8 +106,8 @@ def _write_new(path: Path, text: str) -> None:
 @asks_first
 def cancel(batch_id: int, dry_run: bool, yes: bool) -> None:
     """Let the old grades stand of what BATCH has not graded anew yet."""
-    from xqueue_server import bulk
-    from xqueue_server.scope import EVERYTHING
+    from xqueue_server.models.scope import EVERYTHING
+    from xqueue_server.repair import bulk
 
     selection = Selection(batch=batch_id)
     with database() as storage:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from xqueue_server.callback import CallbackState
 from xqueue_server.cli.paging import ROW_ID
-from xqueue_server.regrade import RegradeState
-from xqueue_server.selection import Mark, Selection, parse
-from xqueue_server.submission import HoldReason, SubmissionState
+from xqueue_server.models.callback import CallbackState
+from xqueue_server.models.regrade import RegradeState
+from xqueue_server.models.selection import Mark, Selection, parse
+from xqueue_server.models.submission import HoldReason, SubmissionState
 
 if TYPE_CHECKING:  # the acts bring the LMS's parsers along
-    from xqueue_server.bulk import Done
+    from xqueue_server.repair.bulk import Done
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

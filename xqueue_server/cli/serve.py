@@ -8,9 +8,10 @@ from typing import Any
 import click
 from gunicorn.app.base import BaseApplication
 
-from xqueue_server import error_reports, logs, settings, telemetry
+from xqueue_server import settings
 from xqueue_server.app import create_app
 from xqueue_server.errors import SettingsError
+from xqueue_server.monitoring import error_reports, logs, telemetry
 from xqueue_server.settings import Settings
 from xqueue_server.storage import migration, open_storage
 from xqueue_server.version import version

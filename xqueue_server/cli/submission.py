@@ -21,18 +21,18 @@ from xqueue_server.cli.selection_options import (
 from xqueue_server.cli.selection_options import submissions as submissions_count
 from xqueue_server.cli.submission_view import facts_of, view
 from xqueue_server.errors import Conflict
-from xqueue_server.scope import EVERYTHING
-from xqueue_server.selection import Selection
-from xqueue_server.storage import forgeable, selecting, submissions
-from xqueue_server.submission import (
+from xqueue_server.models.scope import EVERYTHING
+from xqueue_server.models.selection import Selection
+from xqueue_server.models.submission import (
     LEAST_PRIORITY,
     MOST_PRIORITY,
     Submission,
     SubmissionState,
 )
+from xqueue_server.storage import forgeable, regrades, selecting, submissions
 
 if TYPE_CHECKING:  # the acts bring the LMS's parsers along
-    from xqueue_server.bulk import Preview
+    from xqueue_server.repair.bulk import Preview
 
 IRREVERSIBLE = (
     "This can not be undone: the LMS takes the first reply to a submission for good. The learner "
@@ -100,7 +100,8 @@ def release(ids: tuple[int, ...], dry_run: bool, yes: bool, **filters: Any) -> N
 
     Those with these IDs, or all for which the options hold.
     """
-    from xqueue_server import bulk, holding
+    from xqueue_server.repair import bulk
+    from xqueue_server.submissions import holding
 
     selection = chosen_for_all(filters, ids)
     if selection == Selection(ids=frozenset(ids)) and not dry_run:
@@ -121,22 +122,39 @@ def release(ids: tuple[int, ...], dry_run: bool, yes: bool, **filters: Any) -> N
 @click.argument("ids", metavar="[ID]...", type=ROW_ID, nargs=-1)
 @selection_options
 @click.option("--reason", required=True, metavar="TEXT", help="Kept with the regrade.")
+@click.option(
+    "--continue",
+    "batch_id",
+    type=ROW_ID,
+    metavar="BATCH",
+    help="Go on with a regrade that was interrupted: without what it has already.",
+)
 @asks_first
-def regrade(ids: tuple[int, ...], reason: str, dry_run: bool, yes: bool, **filters: Any) -> None:
+def regrade(
+    ids: tuple[int, ...],
+    reason: str,
+    batch_id: int | None,
+    dry_run: bool,
+    yes: bool,
+    **filters: Any,
+) -> None:
     """Grade graded submissions anew, with the grader that is in use now.
 
     Those with these IDs, or all for which the options hold. They wait until no learner's own work
     does. The old grade stands until there is a new one. A grade that the LMS has taken stays there:
     `xqueue-server regrade csv` writes down what staff must override.
     """
-    from xqueue_server import bulk, regrading
+    from xqueue_server.repair import bulk, regrading
 
     selection = chosen_for_all(filters, ids)
     with database() as storage:
         with storage.read() as tx:
-            for submission_id in ids:
-                regrading.require_regradable(tx, submission_id)
-        preview = bulk.preview_regrade(storage, selection, EVERYTHING)
+            if batch_id is not None:
+                regrades.get_batch(tx, batch_id)
+            else:
+                for submission_id in ids:
+                    regrading.require_regradable(tx, submission_id)
+        preview = bulk.preview_regrade(storage, selection, EVERYTHING, batch_id=batch_id)
         _show_preview(preview)
         if not is_confirmed(preview.count, "graded anew", dry_run=dry_run, yes=yes):
             return
@@ -147,6 +165,7 @@ def regrade(ids: tuple[int, ...], reason: str, dry_run: bool, yes: bool, **filte
             reason=reason,
             confirmed=preview.count,
             actor=actor(),
+            batch_id=batch_id,
         )
     show_done(done, f"will be graded anew, as regrade {done.batch_id}")
 
@@ -177,7 +196,7 @@ def _show_preview(preview: Preview) -> None:
 )
 def prioritise(submission_id: int, priority: int) -> None:
     """Give the queued or held submission ID another priority in its queue."""
-    from xqueue_server import line
+    from xqueue_server.submissions import line
 
     with database() as storage:
         line.prioritise(storage, submission_id, priority, actor=actor())
@@ -194,7 +213,7 @@ def give_up(submission_id: int, yes: bool) -> None:
     that there is no grade, the attempt is spent, and a later grade is ignored. If the grader
     can still be mended, mend it and use `submission release` instead.
     """
-    from xqueue_server import holding
+    from xqueue_server.submissions import holding
 
     with database() as storage:
         with storage.read() as tx:

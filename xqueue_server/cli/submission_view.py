@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 
 import click
 
-from xqueue_server import timeline
 from xqueue_server.cli.callback_view import (
     CallbackView,
     show_attempts,
@@ -23,13 +22,14 @@ from xqueue_server.cli.output import (
     size,
 )
 from xqueue_server.instant import SECOND_US
-from xqueue_server.line import COUNTED_UP_TO, position
+from xqueue_server.models.submission import Submission, SubmissionState
 from xqueue_server.storage import Transaction, submissions
 from xqueue_server.storage.events import Event
 from xqueue_server.storage.lease_graders import HandedOut
 from xqueue_server.storage.results import Result
-from xqueue_server.submission import Submission, SubmissionState
-from xqueue_server.timeline import Story
+from xqueue_server.submissions import timeline
+from xqueue_server.submissions.line import COUNTED_UP_TO, position
+from xqueue_server.submissions.timeline import Story
 
 _KEYS = frozenset({"lms_key", "lease_key", "accepted_key"})
 """Of no use to people; whoever knows the LMS's may post a grade of his own to it."""

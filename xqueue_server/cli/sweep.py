@@ -3,30 +3,42 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 
 import click
 
-from xqueue_server import error_reports, history, leftovers, logs, metrics, settings, telemetry
-from xqueue_server.app import create_dispatcher, create_files
-from xqueue_server.beating import SWEEP, heart
+from proctoring_hooks import mark_sheet
+from proctoring_hooks.worker.liveness import SilenceRule
+from xqueue_server import settings
+from xqueue_server.app import create_dispatcher, create_files, create_proctoring
 from xqueue_server.cli.metrics_port import metrics_option, served_metrics
-from xqueue_server.cli.retention import keep_of
+from xqueue_server.cli.retention import keep_exams_of, keep_of
 from xqueue_server.cli.stopping import told_to_stop
 from xqueue_server.dispatch import Dispatcher
-from xqueue_server.errors import SettingsError, StorageUnavailable
+from xqueue_server.errors import FilesUnavailable, SettingsError, StorageUnavailable
 from xqueue_server.files import Files
-from xqueue_server.housekeeping import tell_of_dead_letters, tidy
-from xqueue_server.nudging import Nudges
-from xqueue_server.retention import Keep, Removed, continue_round
-from xqueue_server.scaling import desired_by_queue
+from xqueue_server.monitoring import error_reports, logs, metrics, telemetry
 from xqueue_server.settings import Settings
 from xqueue_server.storage import Storage, marks, migration, open_storage
-from xqueue_server.sweeping import SweepReport
-from xqueue_server.sweeping import sweep as sweep_once
+from xqueue_server.storage.proctoring import ProctoringStore
+from xqueue_server.upkeep import leftovers
+from xqueue_server.upkeep.beating import SWEEP, heart
+from xqueue_server.upkeep.exam_clock import LOOK_EVERY_S, end_what_has_run_out
+from xqueue_server.upkeep.exam_leftovers import ExamLeftovers, KeepExams, remove_exam_leftovers
+from xqueue_server.upkeep.exam_silences import silence_watch
+from xqueue_server.upkeep.housekeeping import tell_of_dead_letters, tidy
+from xqueue_server.upkeep.retention import Keep, Removed, continue_round
+from xqueue_server.upkeep.sweeping import SweepReport
+from xqueue_server.upkeep.sweeping import sweep as sweep_once
 from xqueue_server.version import version
+from xqueue_server.workload import history
+from xqueue_server.workload.nudging import Nudges
+from xqueue_server.workload.scaling import desired_by_queue
 
 log = logging.getLogger(__name__)
 
@@ -66,15 +78,25 @@ def run_until(stop: threading.Event, loaded: Settings, storage: Storage) -> None
 
     Neither is this thread, which handles signals and so must not wait for the event they set.
     """
+    exams = create_proctoring(loaded, storage)
     threads = [
         threading.Thread(
-            target=sweep_forever, args=(storage, create_dispatcher(loaded), stop), name="sweep"
+            target=sweep_forever,
+            args=(storage, create_dispatcher(loaded), stop, exam_work(loaded, storage, exams)),
+            name="sweep",
         ),
         threading.Thread(
             target=tidy_forever,
-            args=(storage, create_files(loaded), keep_of(loaded), stop),
+            args=(
+                storage,
+                create_files(loaded),
+                keep_of(loaded),
+                stop,
+                exam_tidying(loaded, exams, stop),
+            ),
             name="tidy",
         ),
+        threading.Thread(target=end_attempts_forever, args=(exams, stop), name="exams"),
     ]
     for thread in threads:
         thread.start()
@@ -82,7 +104,9 @@ def run_until(stop: threading.Event, loaded: Settings, storage: Storage) -> None
         thread.join()
 
 
-def sweep_forever(storage: Storage, dispatcher: Dispatcher, stop: threading.Event) -> None:
+def sweep_forever(
+    storage: Storage, dispatcher: Dispatcher, stop: threading.Event, more: Sequence[Work] = ()
+) -> None:
     """Sweep every 2 s until told to stop."""
     nudges = Nudges(storage, dispatcher)
     beat = heart(storage, SWEEP)
@@ -91,6 +115,7 @@ def sweep_forever(storage: Storage, dispatcher: Dispatcher, stop: threading.Even
             beat,
             lambda: _sweep(storage, dispatcher, stop),
             nudges.top_up,
+            *more,
             lambda: history.roll(
                 storage, desired=partial(desired_by_queue, storage), is_ending=stop.is_set
             ),
@@ -100,7 +125,30 @@ def sweep_forever(storage: Storage, dispatcher: Dispatcher, stop: threading.Even
     )
 
 
-def tidy_forever(storage: Storage, files: Files, keep: Keep, stop: threading.Event) -> None:
+def exam_work(loaded: Settings, storage: Storage, exams: ProctoringStore) -> list[Work]:
+    """Of exams what may come some seconds late."""
+    rule = SilenceRule(
+        ping_interval_s=loaded.workers.ping_interval_s, misses=loaded.workers.ping_misses
+    )
+    holder = f"{socket.gethostname()}:{os.getpid()}"
+    return [
+        lambda: mark_sheet.bring_up_to_date(exams, holder),
+        silence_watch(storage, exams, rule),
+    ]
+
+
+def exam_tidying(loaded: Settings, exams: ProctoringStore, stop: threading.Event) -> list[Work]:
+    keep = keep_exams_of(loaded)
+    return [lambda: _tidy_exams(exams, keep, stop)]
+
+
+def tidy_forever(
+    storage: Storage,
+    files: Files,
+    keep: Keep,
+    stop: threading.Event,
+    more: Sequence[Work] = (),
+) -> None:
     """Remove what is old, every minute until told to stop."""
     _repeat(
         [
@@ -108,10 +156,33 @@ def tidy_forever(storage: Storage, files: Files, keep: Keep, stop: threading.Eve
             lambda: _retain(storage, files, keep, stop),
             lambda: _remove_leftovers(storage, files, stop),
             lambda: tell_of_dead_letters(storage),
+            *more,
         ],
         stop,
         every_s=TIDY_EVERY_S,
     )
+
+
+def end_attempts_forever(exams: ProctoringStore, stop: threading.Event) -> None:
+    """End attempts at exams, each as soon as its time is over, until told to stop."""
+    wait_s = LOOK_EVERY_S
+
+    def end() -> None:
+        nonlocal wait_s
+        wait_s = LOOK_EVERY_S  # also if it fails
+        done = end_what_has_run_out(exams, is_ending=stop.is_set)
+        wait_s = done.wait_s
+        if done.ended:
+            log.info(
+                "attempts at exams have run out",
+                extra={"action": "attempts_ended", "count": done.ended},
+            )
+
+    try:
+        while not stop.wait(wait_s):
+            _try(end)
+    finally:
+        stop.set()
 
 
 def _repeat(work: Sequence[Work], stop: threading.Event, *, every_s: float) -> None:
@@ -130,6 +201,8 @@ def _try(work: Work) -> None:
         work()
     except StorageUnavailable as error:
         log.warning("no database", extra={"action": "sweep_paused", "why": str(error)})
+    except FilesUnavailable as error:
+        log.warning("no file store", extra={"action": "tidy_paused", "why": str(error)})
     except Exception:
         metrics.ERRORS.labels("sweep").inc()
         log.exception("a sweep failed", extra={"action": "sweep_failed"})
@@ -165,6 +238,14 @@ def _tidy(storage: Storage, files: Files, stop: threading.Event) -> None:
         log.info(
             "removed what was over",
             extra={"action": "tidied", "trials": done.trials, "bundles": done.bundles},
+        )
+
+
+def _tidy_exams(exams: ProctoringStore, keep: KeepExams, stop: threading.Event) -> None:
+    removed = remove_exam_leftovers(exams, keep, is_ending=stop.is_set)
+    if removed != ExamLeftovers():
+        log.info(
+            "removed what is left of exams", extra={"action": "exams_tidied"} | asdict(removed)
         )
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import click
 
-from xqueue_server.account import Grant
-from xqueue_server.api_token import ApiToken, new_token, token_hash
 from xqueue_server.cli.environment import actor, database
 from xqueue_server.cli.grant_options import grant_options, grants_of
 from xqueue_server.cli.output import json_option, show_json, show_table, when
 from xqueue_server.cli.paging import ROW_ID
 from xqueue_server.instant import to_datetime
+from xqueue_server.models.account import Grant
+from xqueue_server.models.api_token import ApiToken, new_token, token_hash
 from xqueue_server.storage import tokens
 
 _LIFETIME = re.compile(r"([1-9]\d{0,3})([hdw])")

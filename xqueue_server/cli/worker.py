@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from xqueue_server import workforce
 from xqueue_server.cli.environment import actor, database
 from xqueue_server.cli.output import json_option, show_json, show_table
 from xqueue_server.storage import workers
 from xqueue_server.storage.workers import AnnouncedWorker, Wish, WorkerHost
+from xqueue_server.workload import workforce
 
 
 @click.group()

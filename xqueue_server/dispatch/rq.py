@@ -9,9 +9,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 from rq import Queue
 from rq.serializers import JSONSerializer
 
@@ -27,26 +32,49 @@ NUDGE_TTL_S = 300
 FAILURE_TTL_S = 3600
 REDIS_TIMEOUT_S = 1.0
 """A submit waits no longer than this for a Redis that is gone."""
+REST_S = 5.0
+"""After a nudge that was not sent, for how long none is tried: a Redis that hangs would cost every
+submit its second, and with them every thread of the server."""
+
+
+def connect(redis_url: str, ca_bundle: Path | None) -> Redis:
+    """Opens no connection yet, and tries nothing twice. `ca_bundle` is for rediss:// only."""
+    more: dict[str, Any] = {"ssl_ca_certs": str(ca_bundle)} if ca_bundle else {}
+    if not redis_url.startswith("unix:"):  # redis-py knows of no keepalive there
+        more["socket_keepalive"] = True
+    return Redis.from_url(
+        redis_url,
+        socket_timeout=REDIS_TIMEOUT_S,
+        socket_connect_timeout=REDIS_TIMEOUT_S,
+        health_check_interval=30,
+        retry=Retry(NoBackoff(), 0),
+        **more,
+    )
 
 
 class RqDispatcher:
     """Safe to share between threads."""
 
-    def __init__(self, redis_url: str) -> None:
-        self._redis = Redis.from_url(
-            redis_url,
-            socket_timeout=REDIS_TIMEOUT_S,
-            socket_connect_timeout=REDIS_TIMEOUT_S,
-            socket_keepalive=True,
-            health_check_interval=30,
-        )
+    def __init__(
+        self,
+        redis_url: str,
+        *,
+        ca_bundle: Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._redis = connect(redis_url, ca_bundle)
+        self._clock = clock
+        self._rests_until = clock()
         self._lanes: dict[str, Queue] = {}
         self._lock = threading.Lock()
 
     def nudge(self, queue: str) -> None:
+        if self._clock() < self._rests_until:
+            return
         try:
             self._enqueue(queue)
         except (RedisError, OSError) as error:
+            self._rests_until = self._clock() + REST_S
             log.warning(
                 "nudge not sent",
                 extra={"action": "nudge", "queue": queue, "why": type(error).__name__},

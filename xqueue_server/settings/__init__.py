@@ -21,8 +21,10 @@ from xqueue_server.settings.model import (
     Mode,
     Network,
     OidcSettings,
+    PingOutage,
     S3Settings,
     Settings,
+    WorkerSettings,
 )
 from xqueue_server.settings.names import INJECTED_BY_KUBERNETES, SETTINGS
 from xqueue_server.settings.origins import ANY_HTTPS, origin_of
@@ -38,8 +40,10 @@ __all__ = [
     "Mode",
     "Network",
     "OidcSettings",
+    "PingOutage",
     "S3Settings",
     "Settings",
+    "WorkerSettings",
     "load",
     "origin_of",
 ]

@@ -10,8 +10,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from xqueue_server.errors import SettingsError
-from xqueue_server.grader import Ceilings
-from xqueue_server.settings.model import MailSecurity, MailSettings, Mode, Settings
+from xqueue_server.models.grader import Ceilings
+from xqueue_server.settings.model import (
+    MailSecurity,
+    MailSettings,
+    Mode,
+    PingOutage,
+    Settings,
+    WorkerSettings,
+)
 from xqueue_server.settings.names import refuse_unknown
 from xqueue_server.settings.people import read_administrators, read_identity_provider
 from xqueue_server.settings.reading import (
@@ -32,7 +39,9 @@ LOCAL_URL = "http://127.0.0.1:8040"
 # The values may hold passwords, so that messages never repeat them.
 DATABASES = re.compile(r"(postgresql(\+\w+)?://|sqlite(\+\w+)?:///).")
 REDIS = re.compile(r"(rediss?|unix)://.")
+LEAST_PING_INTERVAL_S = 12
 SENTRY = re.compile(r"https?://[0-9a-zA-Z]+@[^/@\s]+(/[^\s]*)?/\d+")
+TOPIC_PREFIX = re.compile(r"[\w.-]{0,100}", re.ASCII)
 LOOPBACK = "127.0.0.0/8, ::1"
 SMTP_SERVER = re.compile(r"(?P<host>[\w.-]+|\[[0-9a-fA-F:]+\])(:(?P<port>[1-9]\d{0,4}))?")
 
@@ -48,6 +57,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     mode = read_choice(env, "XQUEUE_MODE", Mode, Mode.PRODUCTION)
     data_dir = Path(env.get("XQUEUE_DATA_DIR") or "/var/lib/xqueue").absolute()
     database_url = _database_url(env, data_dir)
+    redis_url = _redis_url(env, "XQUEUE_REDIS_URL")
     file_url_ttl_s = read_positive(env, "XQUEUE_FILE_URL_TTL_S", 3600)
     return Settings(
         mode=mode,
@@ -57,7 +67,10 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         public_url=read_http_url(env, "XQUEUE_PUBLIC_URL", LOCAL_URL),
         lms_origins=read_origins(env, "XQUEUE_LMS_ORIGINS"),
         lms_access_file=read_path(env, "XQUEUE_LMS_ACCESS_FILE"),
-        redis_url=_redis_url(env),
+        redis_url=redis_url,
+        redis_ca_bundle=_redis_ca_bundle(env, redis_url),
+        event_bus_redis_url=_redis_url(env, "XQUEUE_EVENT_BUS_REDIS_URL"),
+        event_bus_topic_prefix=_topic_prefix(env),
         max_body_bytes=read_positive(env, "XQUEUE_MAX_BODY_BYTES", 10 * MB),
         max_file_bytes=read_positive(env, "XQUEUE_MAX_FILE_BYTES", 10 * MB),
         max_files=read_positive(env, "XQUEUE_MAX_FILES", 20),
@@ -72,12 +85,33 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         keep_code_days=read_days(env, "XQUEUE_KEEP_CODE_DAYS", 180),
         keep_results_days=read_days(env, "XQUEUE_KEEP_RESULTS_DAYS", 730),
         keep_load_days=read_days(env, "XQUEUE_KEEP_LOAD_DAYS", 400),
+        keep_attempts_days=read_days(env, "XQUEUE_KEEP_ATTEMPTS_DAYS", 730),
+        keep_names_days=read_days(env, "XQUEUE_KEEP_NAMES_DAYS", 180),
+        workers=_workers(env),
         admin_url=read_http_url(env, "XQUEUE_ADMIN_URL", env.get("XQUEUE_PUBLIC_URL") or LOCAL_URL),
         identity_provider=read_identity_provider(env),
         administrators=read_administrators(env),
         metrics_networks=read_networks(env, "XQUEUE_METRICS_NETWORKS", LOOPBACK),
         metrics_dir=read_path(env, "XQUEUE_METRICS_DIR") or _memory_directory(),
         sentry_dsn=_sentry_dsn(env),
+    )
+
+
+def _workers(env: Mapping[str, str]) -> WorkerSettings:
+    misses = env.get("XQUEUE_PING_MISSES") or "3"
+    if not re.fullmatch(r"\d{1,3}", misses, re.ASCII):
+        raise SettingsError(f"XQUEUE_PING_MISSES must be a whole number, 0: none, not {misses!r}")
+    interval_s = read_positive(env, "XQUEUE_PING_INTERVAL_S", 60)
+    if interval_s % 2 or interval_s < LEAST_PING_INTERVAL_S:
+        raise SettingsError(
+            f"XQUEUE_PING_INTERVAL_S must be an even number from {LEAST_PING_INTERVAL_S} on, not "
+            f"{interval_s}: exam pages never ping at an odd one, and allow 10 s less for the answer"
+        )
+    return WorkerSettings(
+        bundles=read_path(env, "XQUEUE_WORKER_BUNDLES"),
+        ping_outage=read_choice(env, "XQUEUE_PING_OUTAGE", PingOutage, PingOutage.ECHO),
+        ping_interval_s=interval_s,
+        ping_misses=int(misses),
     )
 
 
@@ -103,11 +137,25 @@ def _database_url(env: Mapping[str, str], data_dir: Path) -> str:
     return given or f"sqlite:///{data_dir}/xqueue.db"
 
 
-def _redis_url(env: Mapping[str, str]) -> str:
-    url = read_secret(env, "XQUEUE_REDIS_URL") or ""
+def _redis_url(env: Mapping[str, str], name: str) -> str:
+    url = read_secret(env, name) or ""
     if url and not _is_redis_url(url):
-        raise SettingsError("XQUEUE_REDIS_URL must be like redis://host:6379/0 or unix:///path")
+        raise SettingsError(f"{name} must be like redis://host:6379/0 or unix:///path")
     return url
+
+
+def _topic_prefix(env: Mapping[str, str]) -> str:
+    prefix = env.get("XQUEUE_EVENT_BUS_TOPIC_PREFIX") or ""
+    if not TOPIC_PREFIX.fullmatch(prefix):
+        raise SettingsError("XQUEUE_EVENT_BUS_TOPIC_PREFIX may have letters, digits, _ . and -")
+    return prefix
+
+
+def _redis_ca_bundle(env: Mapping[str, str], redis_url: str) -> Path | None:
+    path = read_path(env, "XQUEUE_REDIS_CA_BUNDLE")
+    if path is not None and not redis_url.startswith("rediss://"):
+        raise SettingsError("XQUEUE_REDIS_CA_BUNDLE goes with an XQUEUE_REDIS_URL of rediss://")
+    return path
 
 
 def _is_redis_url(url: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from xqueue_server.grader import Ceilings
+from xqueue_server.models.grader import Ceilings
 from xqueue_server.settings.origins import ANY_HTTPS, DEMO_ORIGINS
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -74,6 +74,27 @@ class S3Settings:
     secret_key: str | None = field(repr=False)
 
 
+class PingOutage(StrEnum):
+    """What our worker makes of a ping that does not reach us."""
+
+    FAIL = "fail"
+    """The page breaks the attempt off."""
+    ECHO = "echo"
+    """The page goes on; pings that stay away are an incident (see `ping_misses`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """Of JavaScript workers in the pages of exams."""
+
+    bundles: Path | None
+    """Directory of providers' bundles."""
+    ping_outage: PingOutage
+    ping_interval_s: int
+    ping_misses: int
+    """In a row, that are an incident; 0: never."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     mode: Mode
@@ -86,6 +107,11 @@ class Settings:
     lms_access_file: Path | None
     """TOML with CA bundle and credentials per LMS origin (see docs/reference/settings.md)."""
     redis_url: str = field(repr=False)
+    redis_ca_bundle: Path | None
+    """Certificates to trust for it; None: the system's."""
+    event_bus_redis_url: str = field(repr=False)
+    """Of the Open edX event bus; "": there is none."""
+    event_bus_topic_prefix: str
     max_body_bytes: int
     """All fields of a request that are not files, together."""
     max_file_bytes: int
@@ -106,6 +132,11 @@ class Settings:
     """After a submission's end; 0: for ever. So are the other two."""
     keep_results_days: int
     keep_load_days: int
+    keep_attempts_days: int
+    """At exams, with their history; 0: for ever."""
+    keep_names_days: int
+    """Names of learners, and what people wrote about attempts; 0: for ever."""
+    workers: WorkerSettings
     metrics_networks: tuple[Network, ...]
     """Whose requests for /metrics are answered without credentials."""
     metrics_dir: Path

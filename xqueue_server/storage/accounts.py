@@ -12,17 +12,19 @@ from itertools import groupby
 
 from sqlalchemy import Row, bindparam, delete, insert, select, update
 
-from xqueue_server.account import ALL_QUEUES, Account, Grant, Role
 from xqueue_server.errors import Conflict, InvalidRequest, NotFound
+from xqueue_server.models.account import ALL_QUEUES, QUEUE_ROLES, Account, Grant, Role
 from xqueue_server.storage import events, queues
 from xqueue_server.storage.engine import NOW, Transaction
 from xqueue_server.storage.schema import accounts, grants
 
 NAME = re.compile(r"[\w.@+-]{1,128}")
 """What Django allows as a user name, so that accounts of the reference server can be imported."""
+EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
+LONGEST_EMAIL = 254
 WIRE_ROLES = frozenset({Role.LMS, Role.GRADER})
 
-_FIELDS = ("id", "name", "password_hash", "credential_version", "active")
+_FIELDS = ("id", "name", "password_hash", "credential_version", "active", "email")
 # The account with its grants in one statement: every authenticated request runs one of these.
 _SELECT = select(*[accounts.c[f] for f in _FIELDS], grants.c.role, grants.c.queue).select_from(
     accounts.outerjoin(grants, grants.c.account_id == accounts.c.id)
@@ -46,6 +48,9 @@ _SET_ACTIVE = (
         active=bindparam("now_active"),
         credential_version=accounts.c.credential_version + 1,
     )
+)
+_SET_EMAIL = (
+    update(accounts).where(accounts.c.id == bindparam("of_id")).values(email=bindparam("new_email"))
 )
 _REHASH = (
     update(accounts)
@@ -92,12 +97,18 @@ def valid_queue_names(tx: Transaction, account: Account) -> list[str]:
 
 
 def add(
-    tx: Transaction, *, name: str, password_hash: str, grants: Collection[Grant], actor: str
+    tx: Transaction,
+    *,
+    name: str,
+    password_hash: str,
+    grants: Collection[Grant],
+    actor: str,
+    email: str | None = None,
 ) -> Account:
     """A new active account.
 
     Raises:
-        InvalidRequest: the name can not be used.
+        InvalidRequest: the name, or the e-mail address, can not be used.
         Conflict: the name is taken.
         NotFound: a grant is for a queue that does not exist.
     """
@@ -112,6 +123,8 @@ def add(
     account = get(tx, name)
     _insert_grants(tx, account, grants)
     _record(tx, account, actor, "added", _described(grants))
+    if email is not None:
+        set_email(tx, name, email, actor=actor)
     return get(tx, name)
 
 
@@ -152,6 +165,29 @@ def set_password(tx: Transaction, name: str, password_hash: str, *, actor: str) 
     _record(tx, account, actor, "password set")
 
 
+def is_email(text: str) -> bool:
+    """Whether an account can have it as its address: one @, nothing that can not be printed."""
+    fits = len(text) <= LONGEST_EMAIL and text.isprintable()
+    return fits and EMAIL.fullmatch(text) is not None
+
+
+def set_email(tx: Transaction, name: str, email: str | None, *, actor: str) -> None:
+    """None takes it away. That it was changed is recorded, the address is not: records stay.
+
+    Raises:
+        NotFound: no such account.
+        InvalidRequest: it is no e-mail address.
+    """
+    if email is not None and not is_email(email):
+        raise InvalidRequest(
+            f"That is no e-mail address: like jane@example.org, {LONGEST_EMAIL} characters at most"
+        )
+    account = get(tx, name)
+    if account.email != email:
+        tx.run(_SET_EMAIL, of_id=account.id, new_email=email)
+        _record(tx, account, actor, "e-mail set" if email else "e-mail removed")
+
+
 def rehash(tx: Transaction, account: Account, password_hash: str, *, actor: str) -> bool:
     """Store the same password under a better hash; sessions live on.
 
@@ -190,6 +226,7 @@ def _account(rows: Sequence[Row[tuple[object, ...]]]) -> Account:
         password_hash=first.password_hash,
         credential_version=first.credential_version,
         active=first.active,
+        email=first.email,
         grants=tuple(Grant(role=Role(r.role), queue=r.queue) for r in rows if r.role is not None),
     )
 
@@ -200,6 +237,8 @@ def _insert_grants(tx: Transaction, account: Account, given: Collection[Grant]) 
 
 
 def _require_queues(tx: Transaction, wanted: Collection[Grant]) -> None:
+    if not {grant.role for grant in wanted} <= set(QUEUE_ROLES):
+        raise InvalidRequest("proctor is a role on courses, not on queues")
     existing = {q.name for q in queues.all_queues(tx)}
     unknown = sorted({g.queue for g in wanted} - existing - {ALL_QUEUES})
     if unknown:

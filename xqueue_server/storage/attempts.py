@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import BigInteger, bindparam, insert, select
+from sqlalchemy import BigInteger, bindparam, func, insert, select
 
 from xqueue_server.instant import to_datetime
 from xqueue_server.storage.engine import NOW, Transaction
@@ -26,6 +26,13 @@ _TRIES = (
     .where(_A.callback_id == bindparam("of"), _A.started_at >= bindparam("since"))
     .order_by(_A.id.desc())
     .limit(REMEMBERED_TRIES)
+)
+
+_COUNT = (
+    select(func.count())
+    .select_from(callback_attempts)
+    .join(callbacks, _C.id == _A.callback_id)
+    .where(_A.callback_id == bindparam("of"), _A.started_at >= _C.retry_from)
 )
 
 
@@ -68,6 +75,12 @@ def record(tx: Transaction, callback_id: int, ending: Ending) -> None:
         error=ending.error,
         response=None if ending.response is None else ending.response[:KEPT_RESPONSE_CHARS],
     )
+
+
+def count(tx: Transaction, callback_id: int) -> int:
+    """How many tries ended on record since the callback was written, or last replayed. Those of
+    senders that died are missing."""
+    return int(tx.scalar(_COUNT, of=callback_id))
 
 
 def history_of(tx: Transaction, callback_id: int) -> History:

@@ -1,4 +1,4 @@
-"""That the processes without a port still live: each writes down every few seconds that it does."""
+"""That the processes beside `serve` still live: each writes down every few seconds that it does."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _FORGET = delete(marks).where(
 
 
 def beat(tx: Transaction, process: str, who: str) -> None:
-    """`process` is what it does (`deliver`, `sweep`), `who` tells several of them apart."""
+    """`process` is what it does (`deliver`, `sweep`, ...), `who` tells several of them apart."""
     tx.run(_BEAT.on(tx), now=tx.now, name=f"{_PREFIX}{process}:{who[-LONGEST_WHO:]}")
 
 
@@ -48,6 +48,8 @@ def ages_s(tx: Transaction) -> Mapping[str, float]:
     """Process -> seconds since the last beat of any of its kind."""
     ages: dict[str, float] = {}
     for row in tx.all(_BEATS, now=tx.now):
+        if row.age_us < -micros(SILENT_S):
+            continue  # of a clock that was ahead: who still lives beats anew
         process = row.name.removeprefix(_PREFIX).partition(":")[0]
         age_s = max(0.0, row.age_us / SECOND_US)
         ages[process] = min(age_s, ages.get(process, age_s))

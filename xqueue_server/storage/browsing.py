@@ -13,10 +13,10 @@ from typing import Any
 
 from sqlalchemy import Row, Select, bindparam, func, literal_column, select
 
+from xqueue_server.models.submission import UNFINISHED, HoldReason, Submission, SubmissionState
 from xqueue_server.storage.engine import Transaction
 from xqueue_server.storage.events import Event
 from xqueue_server.storage.schema import IS_OF_LEARNER, events, submissions
-from xqueue_server.submission import UNFINISHED, HoldReason, Submission, SubmissionState
 
 _C = submissions.c
 _SUBMISSIONS = select(*[_C[f] for f in Submission.__dataclass_fields__]).where(IS_OF_LEARNER)

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import and_, exists, literal_column, select
+from sqlalchemy import and_, bindparam, exists, literal_column, select
 
-from xqueue_server.callback import Callback, CallbackKind, CallbackState
-from xqueue_server.scope import Scope
+from xqueue_server.models.callback import Callback, CallbackState
+from xqueue_server.models.scope import Scope
+from xqueue_server.storage import callbacks, schema
+from xqueue_server.storage import submissions as stored_submissions
 from xqueue_server.storage.engine import Transaction
-from xqueue_server.storage.schema import callbacks, submissions
-from xqueue_server.storage.scoping import is_of_submission_in_scope
+from xqueue_server.storage.proctoring_schema import exam_attempts
+from xqueue_server.storage.schema import submissions
+from xqueue_server.storage.scoping import is_callback_in_scope
 
-_C = callbacks.c
-_PAGE = select(*[_C[name] for name in Callback.__dataclass_fields__]).order_by(_C.id.desc())
+_C = schema.callbacks.c
+_PAGE = callbacks.SELECT.order_by(_C.id.desc())
+
+_COURSE = select(exam_attempts.c.course_id).where(exam_attempts.c.id == bindparam("of"))
+
+
+def is_visible(tx: Transaction, callback: Callback, scope: Scope) -> bool:
+    """By its submission, or by the course of its attempt; what is of neither, to whoever may see
+    everything."""
+    if callback.submission_id is not None:
+        found = stored_submissions.find(tx, callback.submission_id)
+        return found is not None and scope.covers(found.queue, found.course)
+    course = tx.scalar(_COURSE, of=callback.attempt_id) if callback.attempt_id else None
+    return scope.is_everything or course in scope.courses
 
 
 def latest(
@@ -26,8 +41,8 @@ def latest(
     limit: int = 50,
     before: int | None = None,
 ) -> Sequence[Callback]:
-    """Those of submissions in the scope; `before` is the id that the previous page ended with."""
-    statement = _PAGE.where(is_of_submission_in_scope(scope)).limit(limit)
+    """Those in the scope; `before` is the id that the previous page ended with."""
+    statement = _PAGE.where(is_callback_in_scope(scope)).limit(limit)
     if state is not None:  # a literal, so that the partial indexes count
         statement = statement.where(_C.state == literal_column(f"'{state}'"))
     if origin is not None:
@@ -37,13 +52,4 @@ def latest(
         statement = statement.where(exists().where(of_queue))
     if before is not None:
         statement = statement.where(_C.id < before)
-    return [
-        Callback(
-            **{
-                **row._mapping,
-                "state": CallbackState(row.state),
-                "kind": CallbackKind(row.kind),
-            }
-        )
-        for row in tx.all(statement)
-    ]
+    return [callbacks.callback_of(row) for row in tx.all(statement)]

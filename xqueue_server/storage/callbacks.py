@@ -5,33 +5,55 @@ Claiming, sending and finishing is `outbox`, beside this module.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, func, literal_column, or_, select, update
+from sqlalchemy import (
+    Row,
+    Select,
+    and_,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy import insert as insert_into
 
-from xqueue_server.callback import Callback, CallbackKind, CallbackState, NewCallback
 from xqueue_server.errors import Conflict, NotFound
+from xqueue_server.models.callback import (
+    Callback,
+    CallbackKind,
+    CallbackState,
+    NewCallback,
+    read_addressing,
+)
 from xqueue_server.storage import events
 from xqueue_server.storage.engine import NOW, ONCE_NOW, Transaction
-from xqueue_server.storage.schema import IS_DEAD, IS_PENDING, callback_attempts, callbacks
+from xqueue_server.storage.schema import (
+    IS_DEAD,
+    IS_PENDING,
+    IS_WITHHELD,
+    callback_attempts,
+    callbacks,
+)
 
 REPLAY_BATCH = 500
 """Rows of one replay transaction: a longer one would keep SQLite's other writers waiting."""
 
 _C = callbacks.c
 _NEW_FIELDS = tuple(NewCallback.__dataclass_fields__)
-_PENDING, _CANCELLED, _DEAD = CallbackState.PENDING, CallbackState.CANCELLED, CallbackState.DEAD
+TOLD_IN_ORDER = (CallbackKind.LMS, CallbackKind.PROVIDER, CallbackKind.EVENT)
+_PENDING, _WITHHELD = CallbackState.PENDING, CallbackState.WITHHELD
+_CANCELLED, _DEAD = CallbackState.CANCELLED, CallbackState.DEAD
 
-_INSERT = (
-    insert_into(callbacks)
-    .values(state=_PENDING.value, attempt=0, next_at=NOW, created_at=NOW, retry_from=NOW)
-    .returning(_C.id)
-)
+_ADD = insert_into(callbacks).values(attempt=0, created_at=NOW, retry_from=NOW).returning(_C.id)
+_INSERT = {_PENDING: _ADD.values(next_at=NOW), _WITHHELD: _ADD.values(next_at=None)}
 _CANCEL = (
     update(callbacks)
     .values(state=_CANCELLED.value, next_at=None, claim_token=None, finished_at=NOW)
@@ -43,7 +65,15 @@ _CANCEL_UNSENT = _CANCEL.where(
     _C.submission_id == bindparam("of"),
     or_(_C.claim_token.is_(None), _C.next_at <= ONCE_NOW),
 )
+_CANCEL_WITHHELD = _CANCEL.where(IS_WITHHELD, _C.submission_id == bindparam("of"))
 _CANCEL_DEAD = _CANCEL.where(IS_DEAD, _C.submission_id == bindparam("of"))
+_RELEASE = (
+    update(callbacks)
+    .where(IS_WITHHELD, _C.submission_id == bindparam("of"))
+    .values(state=_PENDING.value, next_at=NOW, retry_from=NOW)
+    .returning(_C.id, _C.submission_id, _C.kind, _C.url, _C.body)
+)
+_REWORD = update(callbacks).where(_C.id == bindparam("of")).values(body=bindparam("new_body"))
 _HAS_TAKEN = (
     select(_C.id)
     .where(
@@ -52,30 +82,46 @@ _HAS_TAKEN = (
     )
     .limit(1)
 )
-_CANCEL_IDS = _CANCEL.where(IS_PENDING, _C.id.in_(bindparam("ids", expanding=True)))
+_CANCEL_IDS = [
+    (state, _CANCEL.where(predicate, _C.id.in_(bindparam("ids", expanding=True))))
+    for state, predicate in ((_PENDING, IS_PENDING), (_WITHHELD, IS_WITHHELD))
+]
 
 
 # -- adding and cancelling -----------------------------------------------------------------------
 
 
 def insert(tx: Transaction, new: NewCallback) -> int:
-    """Put a message into the outbox, due at once; returns its id."""
+    """Put a message into the outbox, due at once or withheld; returns its id."""
     fields = {name: getattr(new, name) for name in _NEW_FIELDS}
-    return int(tx.scalar(_INSERT, now=tx.now, **fields))
+    return int(tx.scalar(_INSERT[new.state], now=tx.now, **fields))
 
 
 def cancel_unsent(tx: Transaction, submission_id: int, *, actor: str, why: str) -> int:
-    """Cancel a submission's pending callbacks, except one that is being sent right now."""
-    return _cancelled(tx, tx.all(_CANCEL_UNSENT, now=tx.now, of=submission_id), actor, why)
+    """Cancel a submission's pending and withheld callbacks, except one that is being sent right
+    now."""
+    pending = tx.all(_CANCEL_UNSENT, now=tx.now, of=submission_id)
+    withheld = tx.all(_CANCEL_WITHHELD, now=tx.now, of=submission_id)
+    return _cancelled(tx, _PENDING, pending, actor, why) + _cancelled(
+        tx, _WITHHELD, withheld, actor, why
+    )
 
 
 def cancel_superseded(tx: Transaction, ids: Sequence[int], *, actor: str) -> int:
-    """Cancel those of these callbacks that are pending, even one that is being sent right now.
+    """Cancel those of these callbacks that are pending or withheld, even one that is being sent
+    right now.
 
     Its sender then finds it cancelled, and records the attempt but no new state.
     """
-    rows = tx.all(_CANCEL_IDS, now=tx.now, ids=list(ids)) if ids else []
-    return _cancelled(tx, rows, actor, "superseded")
+    return sum(
+        _cancelled(tx, state, tx.all(cancel, now=tx.now, ids=list(ids)), actor, "superseded")
+        for state, cancel in (_CANCEL_IDS if ids else ())
+    )
+
+
+def reword(tx: Transaction, callback_id: int, body: str) -> None:
+    """What of it is sent from the next try on."""
+    tx.run(_REWORD, of=callback_id, new_body=body)
 
 
 def withdraw(tx: Transaction, submission_id: int, *, actor: str, why: str) -> bool:
@@ -89,16 +135,36 @@ def withdraw(tx: Transaction, submission_id: int, *, actor: str, why: str) -> bo
     return tx.one(_HAS_TAKEN, of=submission_id) is None
 
 
-def _cancelled(tx: Transaction, rows: Sequence[Row[Any]], actor: str, why: str) -> int:
+def release(
+    tx: Transaction,
+    submission_id: int,
+    *,
+    actor: str,
+    why: str,
+    reword: Callable[[str, str], str] | None = None,
+) -> bool:
+    """Send what of a submission was withheld; False if nothing was. `reword` makes of a callback's
+    URL and a result's body the body that is sent."""
+    rows = tx.all(_RELEASE, now=tx.now, of=submission_id)
     for row in rows:
-        state_changed(tx, row.id, row.submission_id, _PENDING, _CANCELLED, actor=actor, why=why)
+        if reword is not None and row.kind == CallbackKind.RESULT:
+            tx.run(_REWORD, of=row.id, new_body=reword(row.url, row.body))
+        state_changed(tx, row.id, row.submission_id, _WITHHELD, _PENDING, actor=actor, why=why)
+    return bool(rows)
+
+
+def _cancelled(
+    tx: Transaction, before: CallbackState, rows: Sequence[Row[Any]], actor: str, why: str
+) -> int:
+    for row in rows:
+        state_changed(tx, row.id, row.submission_id, before, _CANCELLED, actor=actor, why=why)
     return len(rows)
 
 
 def state_changed(
     tx: Transaction,
     callback_id: int,
-    submission_id: int,
+    submission_id: int | None,
     from_state: CallbackState,
     to_state: CallbackState,
     *,
@@ -145,9 +211,13 @@ class Backlog:
     oldest_at: datetime
 
 
-_SELECT = select(*[_C[name] for name in Callback.__dataclass_fields__])
-_BY_ID = _SELECT.where(_C.id == bindparam("of"))
-_OF_SUBMISSION = _SELECT.where(_C.submission_id == bindparam("of")).order_by(_C.id)
+_IN_HEADER = ("recipient", "purpose")
+SELECT = select(
+    *[_C[name] for name in Callback.__dataclass_fields__ if name not in _IN_HEADER], _C.header
+)
+"""Rows for `callback_of`."""
+_BY_ID = SELECT.where(_C.id == bindparam("of"))
+_OF_SUBMISSION = SELECT.where(_C.submission_id == bindparam("of")).order_by(_C.id)
 _A = callback_attempts.c
 _ATTEMPTS = (
     select(*[_A[name] for name in Attempt.__dataclass_fields__])
@@ -204,7 +274,7 @@ def latest(
 
 @cache
 def _latest(state: CallbackState | None, of_origin: bool, is_paged: bool) -> Select[Any]:
-    statement = _SELECT.order_by(_C.id.desc()).limit(bindparam("page"))
+    statement = SELECT.order_by(_C.id.desc()).limit(bindparam("page"))
     if state is not None:  # a literal, so that the partial indexes count
         statement = statement.where(_C.state == literal_column(f"'{state}'"))
     if of_origin:
@@ -230,6 +300,9 @@ def callback_of(row: Row[Any]) -> Callback:
     fields = dict(row._mapping)
     fields["state"] = CallbackState(fields["state"])
     fields["kind"] = CallbackKind(fields["kind"])
+    addressing = read_addressing(fields["kind"], fields.pop("header"))
+    if addressing is not None:
+        fields |= {name: getattr(addressing, name) for name in _IN_HEADER}
     return Callback(**fields)
 
 
@@ -248,26 +321,56 @@ _REPLAY = (
     )
     .returning(_C.id, _C.submission_id)
 )
-_REPLAY_ONE = _REPLAY.where(IS_DEAD, _C.id == bindparam("of"))
+_newer = callbacks.alias("newer")
+# Of an attempt its LMS and its provider know the newest; told the older one after it, they would go
+# back to that. Who has subscribed gets all: each message says which version of it it is about.
+_IS_OVERTAKEN = and_(
+    _C.kind.in_([kind.value for kind in TOLD_IN_ORDER]),
+    exists(
+        select(literal_column("1"))
+        .select_from(_newer)
+        .where(
+            _newer.c.attempt_id == _C.attempt_id,
+            _newer.c.kind == _C.kind,
+            _newer.c.order_key == _C.order_key,
+            _newer.c.id > _C.id,
+            _newer.c.state == CallbackState.DELIVERED.value,
+        )
+        .correlate(_C.id.table)
+    ),
+)
+_REPLAY_ONE = _REPLAY.where(IS_DEAD, _C.id == bindparam("of"), ~_IS_OVERTAKEN)
 _DEAD_OF_ORIGIN = (
     select(_C.id)
     .where(
         IS_DEAD,
         _C.origin == bindparam("to_origin"),
         _C.finished_at.between(bindparam("since"), bindparam("until")),
+        ~_IS_OVERTAKEN,
     )
     .order_by(_C.id)
     .limit(REPLAY_BATCH)
+    .with_for_update(skip_locked=True)
 )
 _REPLAY_ORIGIN = _REPLAY.where(IS_DEAD, _C.id.in_(_DEAD_OF_ORIGIN))
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
 def replay(tx: Transaction, callback_id: int, *, actor: str) -> None:
-    """Send a dead callback again. Raises: NotFound; Conflict if it is not dead."""
+    """Send a dead callback again.
+
+    Raises:
+        NotFound
+        Conflict: it is not dead, or has been overtaken (see `_IS_OVERTAKEN`).
+    """
     rows = tx.all(_REPLAY_ONE, now=tx.now, of=callback_id)
     if not rows:
         state = get(tx, callback_id).state
+        if state is CallbackState.DEAD:
+            raise Conflict(
+                f"Callback {callback_id} has been overtaken: its recipient was told something "
+                "newer of the same attempt since"
+            )
         raise Conflict(f"Callback {callback_id} is {state}; only a dead one can be replayed")
     _replayed(tx, rows, actor)
 

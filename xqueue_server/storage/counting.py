@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from sqlalchemy import BigInteger, bindparam, func, literal, select, tuple_
 
+from xqueue_server.models.submission import Submission
 from xqueue_server.storage.engine import Transaction
 from xqueue_server.storage.schema import IS_OF_LEARNER, IS_READY, queues, submissions
-from xqueue_server.submission import Submission
 
 # In index order, see `leases`: else PostgreSQL may look for the rows in all the history.
 _READY_IDS = (

@@ -8,13 +8,13 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, insert, select
 
-from xqueue_server.account import Role
 from xqueue_server.errors import Conflict, InvalidRequest
+from xqueue_server.models.account import Role
 from xqueue_server.storage import accounts, events
 from xqueue_server.storage.engine import Transaction
 from xqueue_server.storage.operations_schema import course_grants
 
-ROLES = frozenset({Role.VIEWER, Role.OPERATOR})
+ROLES = frozenset({Role.VIEWER, Role.OPERATOR, Role.PROCTOR})
 MOST_CHARS = 255
 
 _C = course_grants.c

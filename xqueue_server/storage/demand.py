@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import case, func, literal_column, or_, select
 
+from xqueue_server.models.submission import BULK_PRIORITY
 from xqueue_server.storage.engine import Transaction
 from xqueue_server.storage.schema import IS_LEASED, IS_READY, IS_TRIAL, submissions
-from xqueue_server.submission import BULK_PRIORITY
 
 _S = submissions.c
 _IS_HURRIED = or_(_S.priority > literal_column(str(BULK_PRIORITY)), IS_TRIAL)

@@ -1,4 +1,19 @@
-"""Connections and transactions: the two databases' differences end here and in `leases`."""
+"""Connections and transactions: the two databases' differences end here and in `leases`.
+
+On PostgreSQL every transaction takes its locks in one order, so that no two wait for each other:
+
+0. a row of `exam_attempts`, before the grades that wait for it; after it only one of the same
+   learner's that is in progress, if its time is over, by who begins another;
+1. rows of `submissions`: one; or several by ascending id; or, where the order is another, only
+   those that nobody has locked (SKIP LOCKED);
+2. rows that belong to one of those: what an exam has decided about it, then its callbacks, its
+   regrade, its timings; several that are found without their submissions only by SKIP LOCKED;
+3. at most one row of `faults`;
+4. learners (see `capping`), by name, last of all: `Transaction.do_last`. Whoever has a learner
+   waits for no row any more.
+
+On SQLite there is one lock for all who write.
+"""
 
 from __future__ import annotations
 
@@ -71,6 +86,9 @@ class Transaction:
         self._clock = clock
         self.woken: set[str] = set()
         """Queues in which it has let something into the line that had waited elsewhere."""
+        self.arriving: set[int] = set()
+        """Submissions that it has put before their learner's cap itself: they have not waited."""
+        self._last: dict[tuple[str, ...], LastAct] = {}
 
     @property
     def now(self) -> int | None:
@@ -97,6 +115,18 @@ class Transaction:
 
     def scalar(self, statement: Executable, **params: Any) -> Any:
         return self.connection.execute(statement, params).scalar()
+
+    def do_last(self, key: tuple[str, ...], act: LastAct) -> None:
+        """Do it right before the commit, once for each key and in the order of the keys: what takes
+        locks of which another transaction may want the same ones."""
+        self._last[key] = act
+
+    def end(self) -> None:
+        for key in sorted(self._last):
+            self._last[key](self)
+
+
+LastAct = Callable[[Transaction], object]
 
 
 def _tell_nobody(_queue: str) -> None:
@@ -128,6 +158,7 @@ class Storage:
         with translated_errors(), self.engine.begin() as connection:
             tx = Transaction(connection, self.clock)
             yield tx
+            tx.end()
         for queue in tx.woken:
             self.when_woken(queue)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import String, bindparam, cast, insert, literal, select
+from sqlalchemy import Row, String, bindparam, cast, insert, literal, select
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.expression import ColumnElement
 
@@ -29,6 +30,7 @@ class Event:
     request_id: str | None
 
 
+_WEBHOOK = re.compile(r"(webhook_url=https?://[^/?#\s]*)\S*?(?=, |\Z)")
 _APPEND = insert(events).values(at=NOW)
 
 
@@ -116,4 +118,15 @@ def submission_changed(
 
 def of_submission(tx: Transaction, submission_id: int) -> Sequence[Event]:
     """Everything that happened to one submission and its callbacks, oldest first."""
-    return [Event(**row._mapping) for row in tx.all(_OF_SUBMISSION, of=submission_id)]
+    return [event_of(row) for row in tx.all(_OF_SUBMISSION, of=submission_id)]
+
+
+def event_of(row: Row[Any]) -> Event:
+    """Programs before this version recorded a webhook with its path, which may be a secret."""
+    named = dict(row._mapping)
+    return Event(**named | {"detail": named["detail"] and without_webhook_paths(named["detail"])})
+
+
+def without_webhook_paths(detail: str) -> str:
+    """Of the address of a webhook only where it goes."""
+    return _WEBHOOK.sub(r"\1", detail)

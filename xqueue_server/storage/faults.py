@@ -10,14 +10,14 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Select, bindparam, cast, select
 
-from xqueue_server.fault import MAX_DETAIL_CHARS, Fault, FaultKind, Occurrence
 from xqueue_server.instant import SECOND_US
+from xqueue_server.models.fault import MAX_DETAIL_CHARS, Fault, FaultKind, Occurrence
+from xqueue_server.models.submission import Submission, SubmissionState
 from xqueue_server.storage import lease_graders, notifications, policies
 from xqueue_server.storage.engine import NOW, Transaction
 from xqueue_server.storage.grader_schema import fault_submissions, faults
 from xqueue_server.storage.schema import IS_HELD, submissions
 from xqueue_server.storage.upsert import Upsert
-from xqueue_server.submission import Submission, SubmissionState
 
 SAME_HOLD_US = 60 * SECOND_US
 

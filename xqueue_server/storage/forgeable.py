@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from sqlalchemy import bindparam, literal_column, select, true, union
 
-from xqueue_server.grader import FORGEABLE
+from xqueue_server.models.grader import FORGEABLE
 from xqueue_server.storage.engine import Transaction
 from xqueue_server.storage.grader_schema import lease_graders
 from xqueue_server.storage.schema import results

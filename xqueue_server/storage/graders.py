@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import and_, bindparam, insert, literal, select, update
 
 from xqueue_server.errors import NotFound
-from xqueue_server.grader import (
+from xqueue_server.models.grader import (
     FORGEABLE,
     Grader,
     GraderSource,

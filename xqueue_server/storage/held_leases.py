@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from xqueue_server.scope import Scope
+from xqueue_server.models.scope import Scope
 from xqueue_server.storage.engine import Transaction
 from xqueue_server.storage.schema import IS_LEASED, IS_OF_LEARNER, leases, submissions
 from xqueue_server.storage.scoping import is_in_scope

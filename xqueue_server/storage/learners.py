@@ -15,17 +15,21 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    tuple_,
     update,
 )
 
+from proctoring_hooks.grades import GradeState
 from xqueue_server.storage import stored_files
 from xqueue_server.storage.engine import Transaction
 from xqueue_server.storage.grader_schema import fault_submissions, faults
 from xqueue_server.storage.operations_schema import regrade_batches, regrades
+from xqueue_server.storage.proctoring_schema import exam_submissions, marks
 from xqueue_server.storage.schema import (
     IS_DEAD,
     IS_PENDING,
     IS_UNFINISHED,
+    IS_WITHHELD,
     callback_attempts,
     callbacks,
     contents,
@@ -49,7 +53,10 @@ class Found:
     """It has ended, and nothing waits to be delivered."""
 
 
-_is_awaited = or_(IS_UNFINISHED, exists().where(callbacks.c.submission_id == _S.id, IS_PENDING))
+_is_awaited = or_(
+    IS_UNFINISHED,
+    exists().where(callbacks.c.submission_id == _S.id, or_(IS_PENDING, IS_WITHHELD)),
+)
 _OF_LEARNER = (
     select(
         _S.id,
@@ -79,7 +86,23 @@ _FORGET_LEASES = delete(leases).where(leases.c.key_hash.in_(bindparam("keys", ex
 _OF_ITS_CALLBACKS = select(callbacks.c.id).where(callbacks.c.submission_id == _ID)
 # A fault quotes the first submission of its kind, which can not be told from the later ones.
 _FAULTS = select(fault_submissions.c.fault_id).where(fault_submissions.c.submission_id == _ID)
+# First what a writer of mark sheets locks, in his order; by the learner, as the mark may name
+# another of his submissions.
+_MARKS_OF_LEARNER = (
+    select(exam_submissions.c.exam_id, _C.learner)
+    .join(contents, _C.submission_id == exam_submissions.c.submission_id)
+    .where(exam_submissions.c.submission_id == _ID)
+)
+_IS_AWAITED = exam_submissions.c.state.in_([GradeState.WAITING.value, GradeState.FLAGGED.value])
 _ERASURES = [
+    update(exam_submissions)
+    .where(exam_submissions.c.submission_id == _ID)
+    .values(
+        is_unwritten=False,
+        # Nobody shall be asked to accept it.
+        state=case((_IS_AWAITED, GradeState.WITHHELD.value), else_=exam_submissions.c.state),
+    ),
+    delete(marks).where(tuple_(marks.c.exam_id, marks.c.learner).in_(_MARKS_OF_LEARNER)),
     update(contents)
     .where(_C.submission_id == _ID)
     .values(header="", body="", files=None, supersede_key=None, learner="", traceparent=None),
@@ -117,14 +140,28 @@ _ERASE_CALLBACKS = (
     )
 )
 _BATCHES = (
-    select(regrade_batches.c.id, regrade_batches.c.selection)
+    select(regrade_batches.c.id, regrade_batches.c.selection, regrade_batches.c.reason)
     .join(regrades, regrades.c.batch_id == regrade_batches.c.id)
     .where(regrades.c.submission_id == _ID)
 )
 _SAY = (
     update(regrade_batches)
     .where(regrade_batches.c.id == _ID)
-    .values(selection=bindparam("words", type_=regrade_batches.c.selection.type))
+    .values(
+        selection=bindparam("words", type_=regrade_batches.c.selection.type),
+        reason=bindparam("why", type_=regrade_batches.c.reason.type),
+    )
+)
+# What was done to many at once: whose it was may stand in the selection.
+_OF_MANY = select(events.c.id, events.c.subject, events.c.detail).where(
+    events.c.submission_id.is_(None),
+    or_(events.c.subject == "submissions", events.c.subject.startswith("regrade ")),
+    events.c.detail.is_not(None),
+)
+_TELL = (
+    update(events)
+    .where(events.c.id == _ID)
+    .values(detail=bindparam("words", type_=events.c.detail.type))
 )
 _HAS_PENDING = select(callbacks.c.id).where(and_(callbacks.c.submission_id == _ID, IS_PENDING))
 
@@ -133,6 +170,17 @@ _HAS_PENDING = select(callbacks.c.id).where(and_(callbacks.c.submission_id == _I
 class RegradeSelection:
     batch_id: int
     words: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkEvent:
+    """Of what was done to many submissions at once."""
+
+    id: int
+    subject: str
+    """"submissions", or "regrade N"."""
+    detail: str
 
 
 def lease_keys(tx: Transaction, ids: Collection[int]) -> dict[int, list[bytes]]:
@@ -172,8 +220,19 @@ def erase(
 def selections_of(tx: Transaction, submission_id: int) -> Sequence[RegradeSelection]:
     """What was asked for where this submission was graded anew: may name the learner."""
     rows = tx.all(_BATCHES, of=submission_id)
-    return [RegradeSelection(batch_id=row.id, words=row.selection) for row in rows]
+    return [
+        RegradeSelection(batch_id=row.id, words=row.selection, reason=row.reason) for row in rows
+    ]
 
 
-def reword_selection(tx: Transaction, batch_id: int, words: str) -> None:
-    tx.run(_SAY, of=batch_id, words=words)
+def reword_selection(tx: Transaction, selection: RegradeSelection) -> None:
+    tx.run(_SAY, of=selection.batch_id, words=selection.words, why=selection.reason)
+
+
+def bulk_events(tx: Transaction) -> Sequence[BulkEvent]:
+    """All of them: only their text says whom they were about."""
+    return [BulkEvent(**row._mapping) for row in tx.all(_OF_MANY)]
+
+
+def reword_event(tx: Transaction, event_id: int, detail: str) -> None:
+    tx.run(_TELL, of=event_id, words=detail)

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, select
 
-from xqueue_server.grader import FORGEABLE
+from xqueue_server.models.grader import FORGEABLE
 from xqueue_server.storage.engine import NOW, Transaction
 from xqueue_server.storage.grader_schema import lease_graders
 from xqueue_server.storage.upsert import Upsert

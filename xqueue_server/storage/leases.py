@@ -27,6 +27,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.dml import ReturningUpdate
 
+from xqueue_server.models.submission import (
+    TRIAL_PRIORITY,
+    FileReference,
+    Line,
+    SubmissionEvent,
+    SubmissionState,
+)
 from xqueue_server.storage import events
 from xqueue_server.storage.engine import NOW, ONCE_NOW, Transaction
 from xqueue_server.storage.ordering import at_the_head
@@ -42,13 +49,9 @@ from xqueue_server.storage.schema import (
     submissions,
 )
 from xqueue_server.storage.submissions import files_from_json
-from xqueue_server.submission import (
-    TRIAL_PRIORITY,
-    FileReference,
-    Line,
-    SubmissionEvent,
-    SubmissionState,
-)
+
+DUE_AT_ONCE = 1000
+"""Back-offs that one claim ends: somebody waits for its answer."""
 
 # Always in index order: a bare EXISTS or LIMIT, PostgreSQL may answer by reading the table from its
 # oldest row on, past all the history, in the belief that a ready row must come soon.
@@ -262,9 +265,17 @@ def has_expired(tx: Transaction) -> bool:
 _HAS_DUE = select(literal(1)).where(
     exists().where(IS_DELAYED, submissions.c.available_at <= ONCE_NOW)
 )
+_due = (
+    select(submissions.c.id)
+    .where(IS_DELAYED, submissions.c.available_at <= ONCE_NOW)
+    .order_by(submissions.c.available_at)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+    .cte("due")
+)
 _PROMOTE = (
     update(submissions)
-    .where(IS_DELAYED, submissions.c.available_at <= ONCE_NOW)
+    .where(submissions.c.id.in_(select(_due.c.id)))
     .values(available_at=None, turn=at_the_head())
     .returning(submissions.c.queue)
 )
@@ -276,12 +287,13 @@ def has_delayed_due(tx: Transaction) -> bool:
 
 
 def make_due_ready(tx: Transaction) -> frozenset[str]:
-    """Put back into the line what has waited out its back-off; returns the queues concerned.
+    """Put back into the line what has waited out its back-off, the first `DUE_AT_ONCE` that nobody
+    has locked; returns the queues concerned.
 
     Ready rows alone are in the index that claims walk, so that a thousand backed-off submissions
     at its head cost nothing.
     """
-    return frozenset(row.queue for row in tx.all(_PROMOTE, now=tx.now))
+    return frozenset(row.queue for row in tx.all(_PROMOTE, most=DUE_AT_ONCE, now=tx.now))
 
 
 # -- waiting -------------------------------------------------------------------------------------

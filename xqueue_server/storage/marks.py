@@ -5,7 +5,7 @@ One row for each name. A mark's row is the lock of its job: several sweepers pas
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, bindparam, select, update
+from sqlalchemy import BigInteger, bindparam, or_, select, update
 
 from xqueue_server.instant import micros
 from xqueue_server.storage.engine import NOW, ONCE_NOW, Transaction
@@ -26,7 +26,10 @@ _CLAIM = (
     update(marks)
     .where(
         _C.name == bindparam("of"),
-        _C.position <= ONCE_NOW - bindparam("period_us", type_=BigInteger),
+        or_(
+            _C.position <= ONCE_NOW - bindparam("period_us", type_=BigInteger),
+            _C.position > ONCE_NOW,  # of a clock that was wrong: else nobody would do it until then
+        ),
     )
     .values(position=NOW)
 )

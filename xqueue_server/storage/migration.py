@@ -9,6 +9,7 @@ can not know the revisions that come after it.
 
 from __future__ import annotations
 
+import time
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -17,11 +18,18 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import inspect, select, text
+from sqlalchemy.exc import DBAPIError
 
+from xqueue_server.errors import StorageUnavailable
 from xqueue_server.storage.engine import Storage, translated_errors
 from xqueue_server.storage.schema import schema_compatibility
 
 DIRECTORY = Path(__file__).parent / "migrations"
+PATIENCE_S = 60.0
+PAUSE_S = 0.5
+"""For those who waited for our locks."""
+IN_USE = ("40P01", "55P03", "57014")
+"""SQLSTATEs: deadlock, lock timeout, and statement timeout, which only taking locks has."""
 _CURRENT = text("SELECT version_num FROM alembic_version")
 _WORKS_FROM = select(schema_compatibility.c.works_from)
 
@@ -35,20 +43,39 @@ class Step(StrEnum):
     """When the last program of the old version has ended."""
 
 
-def upgrade(storage: Storage, *, until: Step = Step.AFTER) -> None:
+def upgrade(storage: Storage, *, until: Step = Step.AFTER, patience_s: float = PATIENCE_S) -> None:
     """Migrate to the newest revision, or to what this version's programs need at least.
 
-    Does nothing if the database is there already, or further. Raises: StorageUnavailable.
+    Does nothing if the database is there already, or further. While others use the tables it is
+    tried again, for that many seconds. Raises: StorageUnavailable, and nothing has changed then.
     """
     target = head() if until is Step.AFTER else needed()
-    present = current(storage)
-    if present is not None and present >= target:
-        return
+    give_up_at = time.monotonic() + patience_s
+    while (present := current(storage)) is None or present < target:
+        try:
+            _apply(storage, target)
+        except StorageUnavailable as busy:
+            if not _are_tables_in_use(busy):
+                raise
+            if time.monotonic() >= give_up_at:
+                raise StorageUnavailable(
+                    f"for {patience_s:g} s others have had its tables in use ({busy}); "
+                    "end what works on them for so long, and try again"
+                ) from busy
+            time.sleep(PAUSE_S)
+
+
+def _apply(storage: Storage, target: str) -> None:
     config = _config()
     with translated_errors(), storage.engine.connect() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, target)
         connection.commit()
+
+
+def _are_tables_in_use(error: StorageUnavailable) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, DBAPIError) and getattr(cause.orig, "sqlstate", "") in IN_USE
 
 
 def current(storage: Storage) -> str | None:

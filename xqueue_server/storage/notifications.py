@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import BigInteger, and_, bindparam, insert, select, update
 
-from xqueue_server.fault import Fault, FaultKind
 from xqueue_server.instant import micros
-from xqueue_server.notification import Channel, DueNotification, Target
+from xqueue_server.models.fault import Fault, FaultKind
+from xqueue_server.models.notification import Channel, DueNotification, Target
 from xqueue_server.storage.engine import NOW, ONCE_NOW, Transaction
 from xqueue_server.storage.grader_schema import IS_TO_SEND, faults, notifications
 from xqueue_server.storage.policies import Policy

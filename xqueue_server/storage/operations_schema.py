@@ -210,7 +210,7 @@ course_grants = Table(  # what an account may do on submissions of one course, o
     Column("account_id", RowId, ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
     Column("role", String(16), primary_key=True),
     Column("course", String(255), primary_key=True),
-    one_of("role", ("viewer", "operator")),
+    one_of("role", ("viewer", "operator", "proctor")),
 )
 
 admin_sessions = Table(  # of the admin pages; those of the XQueue protocol are signed, not stored
@@ -227,4 +227,17 @@ admin_sessions = Table(  # of the admin pages; those of the XQueue protocol are 
     Column("credential_version", Integer, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False, index=True),
+)
+
+# -- requests that come again --------------------------------------------------------------------
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("hash", LargeBinary(32), primary_key=True),  # SHA-256 of the caller and the key
+    Column("request_hash", LargeBinary(32), nullable=False),  # of method, path, query and body
+    Column("began_at", Instant, nullable=False, index=True),
+    Column("status", Integer),  # none: not answered yet
+    Column("body", LargeBinary),
+    Column("location", String(300)),
 )

@@ -28,12 +28,12 @@ from sqlalchemy import (
     update,
 )
 
+from xqueue_server.models.submission import Submission
 from xqueue_server.storage import events
 from xqueue_server.storage.engine import Transaction
 from xqueue_server.storage.operations_schema import course_weights
 from xqueue_server.storage.schema import is_ready, submissions
 from xqueue_server.storage.upsert import Upsert
-from xqueue_server.submission import Submission
 
 STEP = 1_000_000
 """Virtual time that a course of weight 1 spends on one submission."""

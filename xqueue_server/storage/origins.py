@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from xqueue_server.callback import CallbackState
+from xqueue_server.models.callback import CallbackState
 from xqueue_server.storage import callbacks
 from xqueue_server.storage.engine import Transaction
 from xqueue_server.storage.schema import origins

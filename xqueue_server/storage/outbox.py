@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Row,
     Select,
     Update,
     and_,
@@ -24,8 +25,8 @@ from sqlalchemy import (
     update,
 )
 
-from xqueue_server.callback import CallbackState, DueCallback
 from xqueue_server.instant import micros
+from xqueue_server.models.callback import CallbackKind, CallbackState, DueCallback
 from xqueue_server.storage import timings
 from xqueue_server.storage.attempts import Ending
 from xqueue_server.storage.callbacks import state_changed
@@ -135,7 +136,11 @@ class _Claim:
             token=token,
             claim_us=micros(CLAIM_S),
         )
-        return sorted((DueCallback(**row._mapping) for row in rows), key=lambda due: due.id)
+        return sorted((_due_of(row) for row in rows), key=lambda due: due.id)
+
+
+def _due_of(row: Row[Any]) -> DueCallback:
+    return DueCallback(**{**row._mapping, "kind": CallbackKind(row.kind)})
 
 
 _DUE = _Claim(_NEXT_DUE)
@@ -193,6 +198,7 @@ _BURY_EXPIRED = (
             )
             .order_by(_C.id)
             .limit(100)
+            .with_for_update(skip_locked=True)
         ),
         IS_PENDING,
     )
@@ -201,10 +207,23 @@ _BURY_EXPIRED = (
 )
 
 
+_HURRY = (
+    update(callbacks)
+    .where(
+        IS_PENDING,
+        _C.origin == bindparam("to_origin"),
+        _C.kind == CallbackKind.PROVIDER.value,
+        _C.claim_token.is_(None),
+        _C.next_at > ONCE_NOW,
+    )
+    .values(next_at=NOW)
+)
+
+
 def finish_delivered(tx: Transaction, due: DueCallback, ending: Ending) -> bool:
     """False if the callback was cancelled, or taken over, while it was being sent."""
     is_mine = _finish(tx, due, ending, _DELIVERED, why="delivered")
-    if is_mine:
+    if is_mine and due.submission_id is not None:
         timings.delivered(tx, due.id, due.submission_id)
     return is_mine
 
@@ -251,6 +270,11 @@ def _settle(
             **more,
         )
     )
+
+
+def hurry_providers(tx: Transaction, origin: str) -> int:
+    """Let what a provider is to be told be due at once: what it waited for has come."""
+    return tx.run(_HURRY, now=tx.now, to_origin=origin)
 
 
 def bury_expired(tx: Transaction, origin: str, *, age_us: int) -> int:

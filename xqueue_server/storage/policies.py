@@ -7,9 +7,10 @@ from dataclasses import dataclass, fields, replace
 from sqlalchemy import bindparam, select
 
 from xqueue_server.errors import NotFound
-from xqueue_server.grader import GraderSource, QueueIsolation
+from xqueue_server.models.grader import GraderSource, QueueIsolation
 from xqueue_server.storage import events
 from xqueue_server.storage.engine import Transaction
+from xqueue_server.storage.events import without_webhook_paths
 from xqueue_server.storage.grader_schema import queue_policies
 from xqueue_server.storage.schema import queues
 from xqueue_server.storage.upsert import Upsert
@@ -79,5 +80,7 @@ def change(tx: Transaction, queue: str, *, actor: str, why: str, **terms: object
     changed = replace(of_queue(tx, queue), **terms)  # type: ignore[arg-type]
     tx.run(_STORE.on(tx), **{name: getattr(changed, name) for name in _FIELDS})
     detail = ", ".join(f"{name}={value}" for name, value in terms.items())
-    events.append(tx, subject=f"queue {queue}", actor=actor, why=why, detail=detail)
+    events.append(
+        tx, subject=f"queue {queue}", actor=actor, why=why, detail=without_webhook_paths(detail)
+    )
     return changed

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import bindparam, delete, insert, select, update
 
 from xqueue_server.errors import Conflict, NotFound
-from xqueue_server.queue import Queue
+from xqueue_server.models.queue import Queue
 from xqueue_server.storage import events
 from xqueue_server.storage.engine import NOW, Transaction
 from xqueue_server.storage.grader_schema import (

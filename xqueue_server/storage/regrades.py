@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import (
     Row,
+    Select,
     and_,
     bindparam,
     exists,
@@ -21,12 +22,12 @@ from sqlalchemy import (
 )
 
 from xqueue_server.errors import NotFound
-from xqueue_server.regrade import WITH_RESULT, Regrade, RegradeBatch, RegradeState
+from xqueue_server.models.regrade import WITH_RESULT, Regrade, RegradeBatch, RegradeState
+from xqueue_server.models.submission import SubmissionEvent
 from xqueue_server.storage.engine import NOW, Transaction
 from xqueue_server.storage.grader_schema import lease_graders
 from xqueue_server.storage.operations_schema import IS_REGRADING, regrade_batches, regrades
 from xqueue_server.storage.schema import callbacks, contents, leases, submissions
-from xqueue_server.submission import SubmissionEvent
 
 _R, _B = regrades.c, regrade_batches.c
 _CANCELLING = frozenset({SubmissionEvent.SUPERSEDE, SubmissionEvent.CANCEL, SubmissionEvent.ERASE})
@@ -243,18 +244,6 @@ _WAS_DELIVERED = exists().where(
     callbacks.c.submission_id == submissions.c.id,
     callbacks.c.state == literal_column("'delivered'"),
 )
-_GRADED_BY = (
-    select(
-        lease_graders.c.grader,
-        lease_graders.c.version,
-        _WAS_DELIVERED.label("lms_has_it"),
-        func.count().label("count"),
-    )
-    .select_from(submissions)
-    .outerjoin(lease_graders, lease_graders.c.key_hash == submissions.c.accepted_key)
-    .where(submissions.c.id.in_(bindparam("ids", expanding=True)))
-    .group_by(lease_graders.c.grader, lease_graders.c.version, "lms_has_it")
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,10 +256,29 @@ class GradedBy:
     count: int
 
 
-def graded_by(tx: Transaction, submission_ids: Collection[int]) -> Sequence[GradedBy]:
-    """By which versions these submissions were graded."""
-    rows = tx.all(_GRADED_BY, ids=sorted(submission_ids)) if submission_ids else []
-    return [GradedBy(**{**row._mapping, "lms_has_it": bool(row.lms_has_it)}) for row in rows]
+def graded_by(tx: Transaction, ids: Select[Any]) -> Sequence[GradedBy]:
+    """By which versions the submissions were graded whose `id` the statement gives."""
+    found = ids.subquery()
+    version = (lease_graders.c.grader, lease_graders.c.version)
+    counting = (
+        select(*version, func.count().label("times"))
+        .select_from(found.join(submissions, submissions.c.id == found.c.id))
+        .outerjoin(lease_graders, lease_graders.c.key_hash == submissions.c.accepted_key)
+        .group_by(*version)
+    )
+    # Counted twice: as a condition, a database can join what as a column it asks for each row.
+    had = {(row.grader, row.version): row.times for row in tx.all(counting.where(_WAS_DELIVERED))}
+    counts = []
+    for row in tx.all(counting):
+        of_lms = had.get((row.grader, row.version), 0)
+        for has_it, number in ((False, max(0, row.times - of_lms)), (True, of_lms)):
+            if number:
+                counts.append(
+                    GradedBy(
+                        grader=row.grader, version=row.version, lms_has_it=has_it, count=number
+                    )
+                )
+    return counts
 
 
 # -- what an LMS needs to be told by hand --------------------------------------------------------

@@ -12,7 +12,9 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     Select,
+    and_,
     bindparam,
     delete,
     exists,
@@ -23,14 +25,24 @@ from sqlalchemy import (
     update,
 )
 
+from proctoring_hooks.grades import GradeState
+from xqueue_server.models.submission import ENDED
 from xqueue_server.storage import stored_files
 from xqueue_server.storage.engine import ONCE_NOW, Transaction
-from xqueue_server.storage.grader_schema import fault_submissions, lease_graders
+from xqueue_server.storage.grader_schema import (
+    fault_submissions,
+    faults,
+    lease_graders,
+    notifications,
+)
 from xqueue_server.storage.operations_schema import IS_REGRADING, regrades, timings
 from xqueue_server.storage.operations_schema import stored_files as stored_files_table
+from xqueue_server.storage.proctoring_schema import exam_submissions, marks
 from xqueue_server.storage.schema import (
+    IS_HELD,
     IS_OF_LEARNER,
     IS_PENDING,
+    IS_WITHHELD,
     callback_attempts,
     callbacks,
     contents,
@@ -40,7 +52,6 @@ from xqueue_server.storage.schema import (
     submissions,
 )
 from xqueue_server.storage.submissions import files_from_json
-from xqueue_server.submission import ENDED
 
 BATCH = 1000
 LEASES_AT_ONCE = 10_000
@@ -62,6 +73,13 @@ _WINDOW = (
     .order_by(_S.id)
     .limit(BATCH)
 )
+# A rejected attempt's grade is withheld for good, unless somebody minds before it is old.
+_may_be_released = exists().where(
+    callbacks.c.submission_id == _S.id,
+    IS_WITHHELD,
+    exam_submissions.c.submission_id == _S.id,
+    exam_submissions.c.state != GradeState.WITHHELD.value,
+)
 _DUE = (
     select(_S.id, _C.files)
     .join(contents, _C.submission_id == _S.id)
@@ -72,6 +90,7 @@ _DUE = (
         _S.state.in_([state.value for state in ENDED]),
         ONCE_NOW - bindparam("age_us", type_=BigInteger) >= _ENDED_AT,
         ~exists().where(callbacks.c.submission_id == _S.id, IS_PENDING),
+        ~_may_be_released,
         ~exists().where(regrades.c.submission_id == _S.id, IS_REGRADING),
     )
     .order_by(_S.id)
@@ -97,6 +116,8 @@ _REMOVALS = [
             (lease_graders, lease_graders.c.submission_id),
             (stored_files_table, stored_files_table.c.submission_id),
             (contents, _C.submission_id),
+            (exam_submissions, exam_submissions.c.submission_id),
+            (marks, marks.c.submission_id),
             (submissions, _S.id),
         )
     ),
@@ -154,6 +175,80 @@ def remove(tx: Transaction, ids: Collection[int]) -> None:
     """Remove submissions with all that belongs to them but their leases and files."""
     for removal in _REMOVALS if ids else ():
         tx.run(removal, ids=list(ids))
+
+
+# -- faults --------------------------------------------------------------------------------------
+
+_F, _FS = faults.c, fault_submissions.c
+_holds_one = exists().where(_FS.fault_id == _F.id, _FS.submission_id == _S.id, IS_HELD)
+_IS_OLD_FAULT = and_(
+    type_coerce(_F.last_at, BigInteger) <= ONCE_NOW - bindparam("age_us", type_=BigInteger),
+    ~_holds_one,
+)
+_COUNT_FAULTS = select(func.count()).where(_IS_OLD_FAULT)
+_OLD_FAULTS = (
+    select(_F.id)
+    .where(_IS_OLD_FAULT)
+    .order_by(_F.id)
+    .limit(BATCH)
+    .with_for_update(skip_locked=True)
+)
+_REMOVE_FAULTS = [
+    delete(notifications).where(notifications.c.fault_id.in_(_IDS)),
+    delete(fault_submissions).where(_FS.fault_id.in_(_IDS)),
+    delete(faults).where(_F.id.in_(_IDS)),
+]
+
+
+def count_old_faults(tx: Transaction, *, age_us: int) -> int:
+    return int(tx.scalar(_COUNT_FAULTS, age_us=age_us, now=tx.now))
+
+
+def remove_faults(tx: Transaction, *, age_us: int) -> int:
+    """Remove a batch of the kinds of faults that were last seen that long ago and hold nothing:
+    their reports quote learners. Returns how many."""
+    ids = [row.id for row in tx.all(_OLD_FAULTS, age_us=age_us, now=tx.now)]
+    for removal in _REMOVE_FAULTS if ids else ():
+        tx.run(removal, ids=ids)
+    return len(ids)
+
+
+# -- messages about exams ------------------------------------------------------------------------
+
+_M = callbacks.c
+_IS_OLD_MESSAGE = and_(
+    _M.submission_id.is_(None),
+    type_coerce(_M.finished_at, BigInteger) <= ONCE_NOW - bindparam("age_us", type_=BigInteger),
+)
+_COUNT_MESSAGES = select(func.count()).where(_IS_OLD_MESSAGE)
+_OLD_MESSAGES = (
+    select(_M.id)
+    .where(_IS_OLD_MESSAGE)
+    .order_by(_M.id)
+    .limit(BATCH)
+    .with_for_update(skip_locked=True)
+)
+_SUBJECTS: BindParameter[str] = bindparam("subjects", expanding=True)
+_REMOVE_MESSAGES = [
+    delete(callback_attempts).where(callback_attempts.c.callback_id.in_(_IDS)),
+    delete(callbacks).where(_M.id.in_(_IDS)),
+]
+_REMOVE_MESSAGE_EVENTS = delete(events).where(events.c.subject.in_(_SUBJECTS))
+
+
+def count_old_messages(tx: Transaction, *, age_us: int) -> int:
+    return int(tx.scalar(_COUNT_MESSAGES, age_us=age_us, now=tx.now))
+
+
+def remove_messages(tx: Transaction, *, age_us: int) -> int:
+    """Remove a batch of what was told of exams and ended that long ago, however it ended, with its
+    tries and events. Returns how many."""
+    ids = [row.id for row in tx.all(_OLD_MESSAGES, age_us=age_us, now=tx.now)]
+    for removal in _REMOVE_MESSAGES if ids else ():
+        tx.run(removal, ids=ids)
+    if ids:
+        tx.run(_REMOVE_MESSAGE_EVENTS, subjects=[f"callback {each}" for each in ids])
+    return len(ids)
 
 
 # -- leases --------------------------------------------------------------------------------------

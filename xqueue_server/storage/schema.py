@@ -34,7 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.sql import and_
 
 from xqueue_server.instant import from_datetime, to_datetime
-from xqueue_server.submission import TRIAL_PRIORITY
+from xqueue_server.models.submission import TRIAL_PRIORITY
 
 metadata = MetaData(
     naming_convention={
@@ -107,6 +107,7 @@ accounts = Table(
     Column("id", RowId, Identity(), primary_key=True),
     Column("name", String(128), nullable=False, unique=True),
     Column("password_hash", String(512), nullable=False),
+    Column("email", String(254)),  # by which an LMS knows who reviews
     Column("credential_version", Integer, nullable=False, server_default="1"),
     Column("active", Boolean, nullable=False),
     Column("created_at", Instant, nullable=False),
@@ -154,6 +155,7 @@ submissions = Table(
     Column("turn", BigInteger, nullable=False, server_default="0"),
     Column("is_capped", Boolean, nullable=False, server_default=false()),  # counts to a cap
     Column("is_blocked", Boolean, nullable=False, server_default=false()),  # waits for the cap
+    Column("exam_id", RowId),  # null: it belongs to none
     one_of("state", ("queued", "leased", "graded", "held", "superseded", "given_up")),
     sqlite_autoincrement=True,  # an id is never given twice, even after a deletion
 )
@@ -279,7 +281,8 @@ callbacks = Table(
     "callbacks",
     metadata,
     Column("id", RowId, Identity(), primary_key=True),
-    Column("submission_id", RowId, nullable=False, index=True),
+    Column("submission_id", RowId, index=True),  # null: about an exam attempt
+    Column("attempt_id", RowId),
     Column("result_id", RowId, unique=True),
     Column("kind", String(16), nullable=False),
     Column("url", Utf8, nullable=False),
@@ -296,11 +299,17 @@ callbacks = Table(
     Column("finished_at", Instant),
     Column("last_status", Integer),
     Column("last_error", Utf8),
-    one_of("state", ("pending", "delivered", "dead", "cancelled")),
-    one_of("kind", ("result", "give_up")),
+    one_of("state", ("pending", "withheld", "delivered", "dead", "cancelled")),
+    one_of("kind", ("result", "give_up", "lms", "provider", "event", "webhook")),
     sqlite_autoincrement=True,
 )
 
+_partial(
+    "ix_callbacks_attempt_id",
+    callbacks.c.attempt_id,
+    where=callbacks.c.attempt_id.is_not(None),
+)
+IS_WITHHELD = callbacks.c.state == literal_column("'withheld'")
 IS_PENDING = callbacks.c.state == literal_column("'pending'")
 _partial("ix_callbacks_due", callbacks.c.next_at, where=IS_PENDING)
 _partial("ix_callbacks_order", callbacks.c.order_key, callbacks.c.id, where=IS_PENDING)
@@ -349,6 +358,14 @@ events = Table(
     Column("why", String(32), nullable=False),
     Column("detail", Utf8),
     Column("request_id", String(64)),
+)
+Index("ix_events_actor", events.c.actor, events.c.id)
+# Those of submissions are found by their ids, and are nearly all that there are.
+_partial(
+    "ix_events_subject",
+    events.c.subject,
+    events.c.id,
+    where=events.c.submission_id.is_(None),
 )
 
 # One row: the oldest revision whose programs the present schema leaves able to work.

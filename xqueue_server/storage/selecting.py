@@ -20,6 +20,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     exists,
+    false,
     func,
     literal_column,
     or_,
@@ -29,11 +30,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.util import ClauseAdapter
 
-from xqueue_server.callback import CallbackState
-from xqueue_server.grader import FORGEABLE
-from xqueue_server.regrade import RegradeState
-from xqueue_server.scope import Scope
-from xqueue_server.selection import Mark, Selection
+from xqueue_server.models.callback import CallbackState
+from xqueue_server.models.grader import FORGEABLE
+from xqueue_server.models.regrade import RegradeState
+from xqueue_server.models.scope import Scope
+from xqueue_server.models.selection import Mark, Selection
+from xqueue_server.models.submission import Submission, SubmissionState
 from xqueue_server.storage.engine import Storage, Transaction
 from xqueue_server.storage.grader_schema import lease_graders
 from xqueue_server.storage.operations_schema import IS_REGRADING, regrades
@@ -52,7 +54,6 @@ from xqueue_server.storage.schema import (
     submissions,
 )
 from xqueue_server.storage.submissions import submission_of
-from xqueue_server.submission import Submission, SubmissionState
 
 COUNTED = 10_000
 """Counts for a page stop there."""
@@ -102,10 +103,15 @@ def page(
 
 
 def count(
-    tx: Transaction, selection: Selection, scope: Scope, *, most: int | None = COUNTED
+    tx: Transaction,
+    selection: Selection,
+    scope: Scope,
+    *,
+    most: int | None = COUNTED,
+    not_in_batch: int | None = None,
 ) -> Count:
     """How many there are; exact up to `most`, None: however many."""
-    found = _find(tx, selection, scope)
+    found = _find(tx, selection, scope, not_in_batch=not_in_batch)
     if found is None:
         return Count(count=0, is_more=False)
     limited = found.ids if most is None else found.ids.limit(most + 1)
@@ -115,19 +121,32 @@ def count(
     return Count(count=counted, is_more=False)
 
 
+def matching_ids(
+    tx: Transaction, selection: Selection, scope: Scope, *, not_in_batch: int | None = None
+) -> Select[Any]:
+    """All of them, in no order, as a statement to be a part of another one; its column is `id`."""
+    found = _find(tx, selection, scope, not_in_batch=not_in_batch)
+    return select(_S.id).where(false()) if found is None else found.ids
+
+
 def batches(
-    storage: Storage, selection: Selection, scope: Scope, *, size: int = BATCH
+    storage: Storage,
+    selection: Selection,
+    scope: Scope,
+    *,
+    size: int = BATCH,
+    not_in_batch: int | None = None,
 ) -> Iterator[Sequence[int]]:
     """Ids, oldest first, of what there is now; each batch is read anew, in no transaction.
 
-    What arrives meanwhile is not among them.
+    What arrives meanwhile is not among them, nor what that batch of regrades has already.
     """
     with storage.read() as tx:
         last = int(tx.scalar(_LAST_ID) or 0)
     after = 0
     while True:
         with storage.read() as tx:
-            found = _find(tx, selection, scope)
+            found = _find(tx, selection, scope, not_in_batch=not_in_batch)
             rows = tx.all(found.oldest_first(after, last).limit(size)) if found else []
         ids = [row.id for row in rows]
         if ids:
@@ -196,12 +215,13 @@ _RARE_STATES: dict[SubmissionState, tuple[ColumnElement[bool], ...]] = {
 }
 """By predicates of which each has a partial index; no row has two of them."""
 _RARE_CALLBACKS = {CallbackState.PENDING: IS_PENDING, CallbackState.DEAD: IS_DEAD}
-_IS_FORGEABLE = or_(
-    exists().where(
-        lease_graders.c.submission_id == _S.id,
-        lease_graders.c.isolation == literal_column(f"'{FORGEABLE}'"),
-    ),
-    exists().where(results.c.submission_id == _S.id, results.c.forgeable == true()),
+_IS_FORGEABLE = _S.id.in_(  # as one list: asked for each row, it would be two probes of an index
+    union_all(
+        select(lease_graders.c.submission_id).where(
+            lease_graders.c.isolation == literal_column(f"'{FORGEABLE}'")
+        ),
+        select(results.c.submission_id).where(results.c.forgeable == true()),
+    )
 )
 
 
@@ -227,7 +247,9 @@ class _Found:
         return self.column + literal_column("0") if self.is_rare else self.column
 
 
-def _find(tx: Transaction, selection: Selection, scope: Scope) -> _Found | None:
+def _find(
+    tx: Transaction, selection: Selection, scope: Scope, *, not_in_batch: int | None = None
+) -> _Found | None:
     """None: nothing can match."""
     selection = _narrowed(selection, scope)
     if scope.is_nothing or _is_nothing(selection):
@@ -244,6 +266,7 @@ def _find(tx: Transaction, selection: Selection, scope: Scope) -> _Found | None:
         *_of_rows(selection),
         *_of_scope(scope),
         *_of_time(tx, selection, column),
+        *_not_in(not_in_batch),
     )
     return _Found(ids=found, column=column, is_rare=bool(rare))
 
@@ -359,6 +382,13 @@ def _of_time(
     if selection.until is not None:
         found += [_S.arrived_at < selection.until, column < id_at(tx, selection.until + SLOP)]
     return found
+
+
+def _not_in(batch: int | None) -> list[ColumnElement[bool]]:
+    if batch is None:
+        return []
+    is_in_it = and_(regrades.c.submission_id == _S.id, regrades.c.batch_id == batch)
+    return [~exists().where(is_in_it)]
 
 
 def _any_of(column: ColumnElement[Any], values: Collection[str]) -> ColumnElement[bool]:

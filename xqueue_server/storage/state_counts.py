@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import BigInteger, and_, bindparam, case, func, literal_column, select
 
-from xqueue_server.callback import CallbackState
 from xqueue_server.instant import SECOND_US, micros
+from xqueue_server.models.callback import CallbackState
 from xqueue_server.storage import beats, callbacks
 from xqueue_server.storage.engine import NOW, ONCE_NOW, Transaction
 from xqueue_server.storage.operations_schema import load_minutes, worker_hosts, workers
@@ -68,7 +68,11 @@ _HOSTS = (
 _L = load_minutes.c
 _latest = (
     select(_L.queue, func.max(_L.minute).label("minute"))
-    .where(_L.desired.is_not(None), _L.minute > ONCE_NOW - bindparam("fresh_us", type_=BigInteger))
+    .where(
+        _L.desired.is_not(None),
+        _L.minute > ONCE_NOW - bindparam("fresh_us", type_=BigInteger),
+        _L.minute <= ONCE_NOW,  # a clock that was ahead has left later ones
+    )
     .group_by(_L.queue)
     .subquery()
 )

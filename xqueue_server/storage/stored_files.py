@@ -8,28 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from sqlalchemy import BigInteger, bindparam, delete, select, type_coerce, update
 
-from xqueue_server.callback_url import NOWHERE, Place, read_callback_url
 from xqueue_server.instant import micros
+from xqueue_server.models.callback_url import NOWHERE, Place, read_callback_url
 from xqueue_server.storage.engine import ONCE_NOW, Transaction
 from xqueue_server.storage.operations_schema import stored_files
 from xqueue_server.storage.schema import contents, submissions
 from xqueue_server.storage.submissions import files_from_json
 from xqueue_server.storage.upsert import Upsert
 
-SETTLE_S = 60
-"""Ids grow with time but for what is being stored at the moment; no statement takes longer."""
+SETTLE_S = 3600
+"""Ids grow with time but for what is being stored at the moment; no transaction takes longer."""
 
 _F, _C, _S = stored_files.c, contents.c, submissions.c
 _PAGE = (
-    select(_S.id, _S.callback_url, _C.files, _C.course, _C.learner)
-    .join(contents, _C.submission_id == _S.id)
-    .where(
-        _S.id > bindparam("after", type_=BigInteger),
-        type_coerce(_S.arrived_at, BigInteger) <= ONCE_NOW - micros(SETTLE_S),
+    select(
+        _S.id,
+        _S.callback_url,
+        _C.files,
+        _C.course,
+        _C.learner,
+        (type_coerce(_S.arrived_at, BigInteger) <= ONCE_NOW - micros(SETTLE_S)).label("is_settled"),
     )
+    .join(contents, _C.submission_id == _S.id)
+    .where(_S.id > bindparam("after", type_=BigInteger))
     .order_by(_S.id)
     .limit(bindparam("most"))
 )
@@ -54,6 +59,8 @@ _FORGET = delete(stored_files).where(
 class Listed:
     last: int
     """The highest id that was gone through."""
+    settled: int
+    """Up to this id nothing can be stored any more that is not listed yet."""
     is_last: bool
 
 
@@ -68,7 +75,12 @@ def list_next(tx: Transaction, *, after: int, most: int) -> Listed:
         if place != NOWHERE:
             names = {f"the_{name}": getattr(place, name) for name in Place.__dataclass_fields__}
             tx.run(_PLACE, of=row.id, **names)
-    return Listed(last=rows[-1].id if rows else after, is_last=len(rows) < most)
+    settled = [row.id for row in takewhile(lambda row: row.is_settled, rows)]
+    return Listed(
+        last=rows[-1].id if rows else after,
+        settled=settled[-1] if settled else after,
+        is_last=len(rows) < most,
+    )
 
 
 def unlisted(tx: Transaction, blobs: Sequence[str]) -> Sequence[str]:

@@ -21,15 +21,7 @@ from sqlalchemy.sql.expression import ColumnElement
 from sqlalchemy.types import TypeEngine
 
 from xqueue_server.errors import NotFound
-from xqueue_server.storage import events
-from xqueue_server.storage.engine import NOW, Transaction
-from xqueue_server.storage.ordering import next_turn
-from xqueue_server.storage.schema import (
-    contents,
-    queues,
-    submissions,
-)
-from xqueue_server.submission import (
+from xqueue_server.models.submission import (
     TRIAL_PRIORITY,
     FileReference,
     HoldReason,
@@ -37,6 +29,14 @@ from xqueue_server.submission import (
     Submission,
     SubmissionEvent,
     SubmissionState,
+)
+from xqueue_server.storage import events
+from xqueue_server.storage.engine import NOW, Transaction
+from xqueue_server.storage.ordering import next_turn
+from xqueue_server.storage.schema import (
+    contents,
+    queues,
+    submissions,
 )
 
 _GIVEN_FIELDS = (
@@ -49,6 +49,7 @@ _GIVEN_FIELDS = (
     "learner_submitted_at",
     "course",
     "learner",
+    "exam_id",
 )
 _CONTENT_FIELDS = (
     "header",

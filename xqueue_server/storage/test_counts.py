@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import bindparam, select
 
-from xqueue_server.grader import MAX_TESTS
+from xqueue_server.models.grader import MAX_TESTS
 from xqueue_server.storage.engine import Transaction
 from xqueue_server.storage.grader_schema import test_counts
 from xqueue_server.storage.upsert import Upsert

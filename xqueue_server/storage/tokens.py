@@ -9,10 +9,10 @@ from typing import Any
 
 from sqlalchemy import bindparam, insert, or_, select, update
 
-from xqueue_server.account import Account, Grant, Role
-from xqueue_server.api_token import ApiToken, narrowed
 from xqueue_server.errors import Conflict, NotFound
 from xqueue_server.instant import micros
+from xqueue_server.models.account import Account, Grant, Role
+from xqueue_server.models.api_token import ApiToken, narrowed
 from xqueue_server.storage import accounts, events
 from xqueue_server.storage.engine import NOW, ONCE_NOW, Transaction
 from xqueue_server.storage.grader_schema import api_tokens, token_scopes

@@ -8,15 +8,15 @@ from typing import Any
 from sqlalchemy import bindparam, func, literal_column, update
 from sqlalchemy.sql.dml import Update
 
-from xqueue_server.storage import capping, events, ordering, regrades
-from xqueue_server.storage.engine import NOW, Transaction
-from xqueue_server.storage.schema import submissions
-from xqueue_server.submission import (
+from xqueue_server.models.submission import (
     ENDED,
     Submission,
     SubmissionEvent,
     SubmissionState,
 )
+from xqueue_server.storage import capping, events, ordering, regrades
+from xqueue_server.storage.engine import NOW, Transaction
+from xqueue_server.storage.schema import submissions
 
 
 def change(
@@ -35,8 +35,8 @@ def change(
     `columns` are written with it; `available_in_us` delays the next lease by that much. Returns
     False, with nothing done, if the row has moved on. What ends a regrade without a new grade
     closes the regrade, too. What goes back to the line with another `priority` stands last of its
-    course there, otherwise it is next. Where a capped one leaves the line, the learner's next may
-    come in.
+    course there, otherwise it is next. Where a capped one leaves the line or comes back to it,
+    the learner's cap decides at the end of the transaction.
     """
     after = submission.after(event)
     detail = detail or columns.get("held_detail")
@@ -73,22 +73,19 @@ def change(
     if changed and submission.is_regrade and after in ENDED:
         regrades.end_without_grade(tx, submission.id, event, detail)
     if changed and crosses:
-        _admit(tx, submission, actor, is_back=after in _IN_LINE)
+        if after in _IN_LINE:
+            tx.arriving.add(submission.id)
+        capping.admit_last(
+            tx,
+            queue=submission.queue,
+            learner=submission.learner,
+            course=submission.course,
+            actor=actor,
+        )
     return bool(changed)
 
 
 _IN_LINE = (SubmissionState.QUEUED, SubmissionState.LEASED)
-
-
-def _admit(tx: Transaction, submission: Submission, actor: str, *, is_back: bool) -> None:
-    capping.admit(
-        tx,
-        queue=submission.queue,
-        learner=submission.learner,
-        course=submission.course,
-        actor=actor,
-        arriving=submission.id if is_back else None,
-    )
 
 
 _OF_HOLDS = frozenset({"held_reason", "held_detail"})

@@ -7,8 +7,10 @@ from typing import Any
 
 from sqlalchemy import BigInteger, bindparam, delete, func, insert, select, update
 
-from xqueue_server.grader import GraderSource
 from xqueue_server.instant import micros
+from xqueue_server.models.grader import GraderSource
+from xqueue_server.models.submission import NewSubmission
+from xqueue_server.models.trial import KEPT_S, STATES, NewTrial, Standing, Trial
 from xqueue_server.storage import results, submissions
 from xqueue_server.storage.engine import NOW, ONCE_NOW, Transaction
 from xqueue_server.storage.grader_schema import lease_graders, trials
@@ -16,8 +18,6 @@ from xqueue_server.storage.operations_schema import stored_files
 from xqueue_server.storage.schema import IS_UNFINISHED, contents, events, leases
 from xqueue_server.storage.schema import results as results_table
 from xqueue_server.storage.schema import submissions as submissions_table
-from xqueue_server.submission import NewSubmission
-from xqueue_server.trial import KEPT_S, STATES, NewTrial, Standing, Trial
 
 _C = trials.c
 _INSERT = insert(trials).values(created_at=NOW).returning(_C.id)

@@ -8,9 +8,9 @@ from datetime import datetime
 
 from sqlalchemy import BigInteger, bindparam, cast, func, literal, select
 
-from xqueue_server.callback import Callback, CallbackState
 from xqueue_server.instant import micros
-from xqueue_server.storage.callbacks import callback_of
+from xqueue_server.models.callback import Callback, CallbackState
+from xqueue_server.storage.callbacks import SELECT, callback_of
 from xqueue_server.storage.engine import ONCE_NOW, Transaction
 from xqueue_server.storage.operations_schema import timings, worker_hosts, workers
 from xqueue_server.storage.schema import IS_LEASED, callbacks, leases, origins, submissions
@@ -49,10 +49,8 @@ _HAS_GRADED = (
 _LEASED_AT = select(leases.c.key_hash, leases.c.leased_at).where(
     leases.c.key_hash.in_(bindparam("keys", expanding=True))
 )
-_CALLBACKS = (
-    select(*[callbacks.c[name] for name in Callback.__dataclass_fields__])
-    .where(callbacks.c.submission_id.in_(bindparam("ids", expanding=True)))
-    .order_by(callbacks.c.id)
+_CALLBACKS = SELECT.where(callbacks.c.submission_id.in_(bindparam("ids", expanding=True))).order_by(
+    callbacks.c.id
 )
 _OPEN_SINCE = select(origins.c.origin, origins.c.open_since).where(
     origins.c.open_since.is_not(None)
@@ -60,6 +58,12 @@ _OPEN_SINCE = select(origins.c.origin, origins.c.open_since).where(
 _OVERDUE = select(submissions.c.id).where(
     submissions.c.id.in_(bindparam("ids", expanding=True)),
     cast(submissions.c.available_at, BigInteger) <= ONCE_NOW,
+)
+
+_LEASE_OVER = select(submissions.c.id).where(
+    submissions.c.id.in_(bindparam("ids", expanding=True)),
+    IS_LEASED,
+    cast(submissions.c.lease_until, BigInteger) <= ONCE_NOW,
 )
 
 
@@ -119,4 +123,10 @@ def open_breakers(tx: Transaction) -> dict[str, datetime]:
 def overdue(tx: Transaction, submission_ids: Collection[int]) -> set[int]:
     """Those whose back-off is over: the next claim or sweep puts them into the line."""
     rows = tx.all(_OVERDUE, ids=sorted(submission_ids), now=tx.now) if submission_ids else []
+    return {row.id for row in rows}
+
+
+def leases_over(tx: Transaction, submission_ids: Collection[int]) -> set[int]:
+    """Those whose lease has run out: the next sweep ends it."""
+    rows = tx.all(_LEASE_OVER, ids=sorted(submission_ids), now=tx.now) if submission_ids else []
     return {row.id for row in rows}

@@ -166,6 +166,9 @@ _HOSTS = select(
     (_H.beat_at > ONCE_NOW - micros(GONE_AFTER_S)).label("is_alive"),
 ).order_by(_H.host)
 _HOST = _HOSTS.where(_H.host == _OF_HOST)
+_OTHER_HOSTS = select(func.count()).where(
+    _H.account_id == bindparam("of_account"), _H.host != _OF_HOST
+)
 _WORKERS = select(*[_W[name] for name in AnnouncedWorker.__dataclass_fields__]).order_by(
     _W.host, _W.queue, _W.name
 )
@@ -176,7 +179,7 @@ _IS_ALIVE = _H.beat_at > ONCE_NOW - micros(GONE_AFTER_S)
 _COUNTS = (
     select(_W.queue, func.count().label("running"))
     .join(worker_hosts, _H.host == _W.host)
-    .where(_IS_ALIVE, _W.state != "draining", _W.host != bindparam("but"))
+    .where(_IS_ALIVE, _W.state.not_in(("draining", "waiting")), _W.host != bindparam("but"))
     .group_by(_W.queue)
 )
 
@@ -191,6 +194,11 @@ def find_host(tx: Transaction, host: str) -> WorkerHost | None:
         return None
     row = tx.one(_HOST, of_host=host, now=tx.now)
     return _host(row) if row else None
+
+
+def count_other_hosts(tx: Transaction, account_id: int, host: str) -> int:
+    """Of this account, the host itself apart."""
+    return int(tx.scalar(_OTHER_HOSTS, of_account=account_id, of_host=host))
 
 
 def all_workers(tx: Transaction) -> Sequence[AnnouncedWorker]:
@@ -211,7 +219,7 @@ def wishes_for(tx: Transaction, host: str) -> Sequence[Wish]:
 
 
 def count_by_queue(tx: Transaction, *, but_host: str = "") -> dict[str, int]:
-    """Workers of live hosts that are not about to end, by queue."""
+    """Workers of live hosts that can grade, by queue: not about to end, nor without a sandbox."""
     return {row.queue: int(row.running) for row in tx.all(_COUNTS, but=but_host, now=tx.now)}
 
 

@@ -5,10 +5,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
-from xqueue_server.callback import DueCallback
+from xqueue_server.models.callback import DueCallback
+
+
+class Meaning(StrEnum):
+    """What an answer means, to whoever can read it; otherwise its status says so."""
+
+    DONE = "done"
+    FINAL = "final"
+    """Refused for good."""
+    CREDENTIALS = "credentials"
+    """Ours are wrong; only an operator can help."""
+    NOT_YET = "not_yet"
+    """Not sent: it waits for something else that is on its way."""
+    WRONG = "wrong"
+    """Not an answer that can be understood; a later one may be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +39,11 @@ class Outcome:
     """The answer's Retry-After header, as it came."""
     response: str | None = None
     """The beginning of the answer's body."""
+    meaning: Meaning | None = None
+    may_have_arrived: bool = False
+    """No answer came, but the request had been sent, or begun to be."""
+    learned: Mapping[str, object] = field(default_factory=dict)
+    """What of the answer must be kept, stored together with how the try ended."""
 
 
 class Transport(Protocol):

@@ -5,6 +5,7 @@ No redirects, no retries, no proxies from the environment, no compressed answers
 
 from __future__ import annotations
 
+import math
 import socket
 import ssl
 import threading
@@ -18,8 +19,8 @@ from urllib.parse import urlencode, urlsplit
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, Timeout
 from urllib3 import exceptions as urllib3_errors
 
-from xqueue_server import traceparent
-from xqueue_server.callback import DueCallback
+from xqueue_server.models.callback import DueCallback
+from xqueue_server.monitoring import traceparent
 from xqueue_server.transport import Outcome, addresses
 from xqueue_server.transport.access import Access
 from xqueue_server.transport.addresses import AddressRefused, Resolve
@@ -28,6 +29,12 @@ from xqueue_server.transport.deadline import Deadline
 
 RESPONSE_CAP_BYTES = 64 * 1024
 LONGEST_CAUSE = 300
+NOT_CONNECTED = (
+    urllib3_errors.NewConnectionError,
+    urllib3_errors.ConnectTimeoutError,
+    urllib3_errors.SSLError,
+    urllib3_errors.ClosedPoolError,
+)
 
 
 def _user_agent() -> str:
@@ -48,12 +55,15 @@ class Patience:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Message:
-    """One POST."""
+    """One request."""
 
+    method: str = "POST"
     origin: str
     url: str
-    body: bytes = field(repr=False)
+    body: bytes | None = field(repr=False)
     headers: dict[str, str]
+    is_once: bool = False
+    """What broke off must be told, and is not tried again here."""
 
 
 class HttpTransport:
@@ -99,14 +109,39 @@ class HttpTransport:
         """The same for a message of another kind. `headers` are sent beside our own."""
         return self._send(_Message(origin=origin, url=url, body=body, headers=headers))
 
-    def _send(self, message: _Message) -> Outcome:
-        with Deadline(self._patience.total_s) as deadline:
+    def request(
+        self,
+        method: str,
+        *,
+        origin: str,
+        url: str,
+        body: bytes | None,
+        headers: dict[str, str],
+        within_s: float,
+        is_once: bool = False,
+    ) -> Outcome:
+        """Any request, that leaves whatever is left of a try. An `Authorization` among `headers`
+        goes before the one that the access file has for the origin. `is_once`: it is not sent again
+        on a fresh connection where a kept one broke."""
+        if within_s <= 0:
+            return Outcome(status=None, error="no time was left for it")
+        message = _Message(
+            method=method, origin=origin, url=url, body=body, headers=headers, is_once=is_once
+        )
+        return self._send(message, within_s)
+
+    def _send(self, message: _Message, within_s: float = math.inf) -> Outcome:
+        with Deadline(min(within_s, self._patience.total_s)) as deadline:
             try:
                 return self._post(message, deadline)
             except AddressRefused as refusal:
                 return Outcome(status=None, error=str(refusal), is_permanent=True)
             except urllib3_errors.HTTPError as error:
-                return Outcome(status=None, error=self._described(error, deadline))
+                return Outcome(
+                    status=None,
+                    error=self._described(error, deadline),
+                    may_have_arrived=not isinstance(error, NOT_CONNECTED),
+                )
 
     def _post(self, message: _Message, deadline: Deadline) -> Outcome:
         try:
@@ -116,14 +151,14 @@ class HttpTransport:
         except urllib3_errors.ProtocolError:
             # The LMS may close a kept connection just when we begin to use it. That says nothing
             # about the LMS, and a learner waits: once more, on a fresh connection.
-            if not deadline.connection_was_reused or deadline.is_over:
+            if message.is_once or not deadline.connection_was_reused or deadline.is_over:
                 raise
             self._forget_pool(message.origin)
         return self._post_once(message, deadline)
 
     def _post_once(self, message: _Message, deadline: Deadline) -> Outcome:
         response = self._pool(message.origin).urlopen(
-            "POST",
+            message.method,
             _target(message.url),
             body=message.body,
             headers=self._headers(message),
@@ -142,11 +177,11 @@ class HttpTransport:
         )
 
     def _headers(self, message: _Message) -> dict[str, str]:
-        headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"} | message.headers
+        headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
         access = self._access.get(message.origin)
         if access and access.authorization:
             headers["Authorization"] = access.authorization
-        return headers
+        return headers | message.headers
 
     def replace_access(self, access: Mapping[str, Access]) -> None:
         """Use other credentials and CAs from the next send on."""

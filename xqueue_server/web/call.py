@@ -9,8 +9,8 @@ from typing import Any
 
 from flask import Request
 
-from xqueue_server.account import Account
-from xqueue_server.client_address import client_address
+from xqueue_server.accounts.client_address import client_address
+from xqueue_server.models.account import Account
 from xqueue_server.web.forms import SHORT_FORM, Form, limits_of, read_form
 from xqueue_server.web.patience import Patience
 from xqueue_server.web.services import Services

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-from xqueue_server import scaling
-from xqueue_server.scaling import Desired
 from xqueue_server.storage import Storage
+from xqueue_server.workload import scaling
+from xqueue_server.workload.scaling import Desired
 
 KEPT_S = 5.0
 """Half a beat of the hosts."""

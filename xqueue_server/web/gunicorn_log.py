@@ -10,7 +10,7 @@ from gunicorn.glogging import Logger
 
 class GunicornLog(Logger):
     def setup(self, cfg: Any) -> None:
-        """Leave handlers and levels to `xqueue_server.logs`."""
+        """Leave handlers and levels to `xqueue_server.monitoring.logs`."""
         self.error_log = logging.getLogger("gunicorn.error")
         self.access_log = logging.getLogger("gunicorn.access")
         self.error_log.propagate = True  # gunicorn has just turned it off

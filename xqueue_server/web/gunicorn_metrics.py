@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from xqueue_server import metrics
 from xqueue_server.errors import SettingsError
+from xqueue_server.monitoring import metrics
 
 PREFIX = "xqueue-metrics-"
 _place = -1

@@ -10,11 +10,12 @@ from typing import Any
 
 from flask import Response
 
-from xqueue_server import leasing, telemetry, traceparent
-from xqueue_server.grader import LeasedGrader, NoSuchGrader
 from xqueue_server.keys import new_submission_key
-from xqueue_server.queue import Queue
-from xqueue_server.submission import LeasedSubmission, Line
+from xqueue_server.models.grader import LeasedGrader, NoSuchGrader
+from xqueue_server.models.queue import Queue
+from xqueue_server.models.submission import LeasedSubmission, Line
+from xqueue_server.monitoring import telemetry, traceparent
+from xqueue_server.submissions import leasing
 from xqueue_server.web.call import Call
 from xqueue_server.web.envelope import failure, success
 from xqueue_server.web.waiting import LONGEST_WAIT_S, Lane

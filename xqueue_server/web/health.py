@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from flask import Flask, Response, jsonify
 
 from xqueue_server.errors import StorageUnavailable
-from xqueue_server.storage import migration
+from xqueue_server.storage import beats, migration
+from xqueue_server.upkeep.beating import DELIVER, SWEEP
 from xqueue_server.web.services import Services
 
 GOOD = "OK"
@@ -60,11 +63,25 @@ def _redis(services: Services) -> str | None:
     return "Redis does not answer: workers are not told of new work, and find it by polling"
 
 
+def _process(name: str, services: Services) -> str | None:
+    try:
+        with services.storage.read() as tx:
+            silent_s = beats.ages_s(tx).get(name, math.inf)
+    except StorageUnavailable:
+        return AWAY
+    if silent_s <= beats.SILENT_S:
+        return None
+    since = "a day or more" if math.isinf(silent_s) else f"{silent_s:.0f} s"
+    return f"no sign of life for {since}; start: xqueue-server {name}"
+
+
 PARTS = (
     Part(name="database", problem=_database),
     Part(name="migrations", problem=_migrations),
     Part(name="files", problem=_files),
     Part(name="redis", problem=_redis, is_vital=False),
+    Part(name=DELIVER, problem=partial(_process, DELIVER), is_vital=False),
+    Part(name=SWEEP, problem=partial(_process, SWEEP), is_vital=False),
 )
 
 

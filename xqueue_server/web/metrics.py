@@ -10,10 +10,10 @@ import ipaddress
 from flask import Flask, Request, Response, abort, request
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from xqueue_server import metrics
-from xqueue_server.account import ALL_QUEUES, Role
-from xqueue_server.client_address import client_address
+from xqueue_server.accounts.client_address import client_address
 from xqueue_server.errors import StorageUnavailable
+from xqueue_server.models.account import ALL_QUEUES, Role
+from xqueue_server.monitoring import metrics
 from xqueue_server.settings import Settings
 from xqueue_server.web.api.caller import caller_of
 from xqueue_server.web.api.problem import ApiError
@@ -31,6 +31,7 @@ def add_metrics(app: Flask, services: Services) -> None:
         return Response(text, content_type=CONTENT_TYPE_LATEST)
 
     metrics.begin_at_zero("web")
+    metrics.begin_submissions_at_zero("")
     app.add_url_rule("/metrics", "metrics", show, methods=["GET"])
 
 

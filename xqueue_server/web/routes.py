@@ -12,18 +12,20 @@ from urllib.parse import quote, quote_plus
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
-from xqueue_server import metrics
-from xqueue_server.account import Account
 from xqueue_server.errors import InvalidRequest, StorageUnavailable, WrongKey
+from xqueue_server.models.account import Account
+from xqueue_server.monitoring import logs, metrics
+from xqueue_server.monitoring.metrics import Submitted
 from xqueue_server.web import handing_out, wire
 from xqueue_server.web.admin.errors import http_error_page, internal_error_page
 from xqueue_server.web.admin.paths import HOME as ADMIN_PREFIX
-from xqueue_server.web.api.problem import PREFIX as API_PREFIX
-from xqueue_server.web.api.problem import internal_problem, problem_of_http
+from xqueue_server.web.api.problem import internal_problem, is_of_api, problem_of_http
 from xqueue_server.web.call import SESSION_COOKIE, Call
 from xqueue_server.web.envelope import failure, page
 from xqueue_server.web.forms import drain
 from xqueue_server.web.patience import Patience
+from xqueue_server.web.proctoring import rendering as exam_pages
+from xqueue_server.web.proctoring.paths import is_of_pages
 from xqueue_server.web.services import Services
 
 log = logging.getLogger(__name__)
@@ -81,6 +83,7 @@ def add_wire(app: Flask, services: Services) -> None:
         )
     app.before_request(_begin)
     app.after_request(_finish)
+    app.teardown_request(_end)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)
 
@@ -106,6 +109,8 @@ def _guarded(endpoint: Endpoint, services: Services) -> Callable[[], Response]:
         except (InvalidRequest, WrongKey) as error:
             return failure(str(error))
         except StorageUnavailable:
+            if endpoint.view is wire.submit:  # perhaps it was not even known who asks
+                metrics.count_submission(g.notes.get("queue", ""), Submitted.UNAVAILABLE)
             return failure(UNAVAILABLE)
 
     return serve
@@ -149,6 +154,7 @@ def _redirect(location: str, status: int) -> Response:
 
 def _begin() -> None:
     g.request_id = secrets.token_hex(8)
+    logs.request_id.set(g.request_id)
     g.notes = {}
     g.began = time.perf_counter()
 
@@ -167,7 +173,6 @@ def _finish(response: Response) -> Response:
         "request",
         extra={
             "action": "request",
-            "request_id": g.request_id,
             "method": request.method,
             "path": route,
             "status": response.status_code,
@@ -178,14 +183,21 @@ def _finish(response: Response) -> Response:
     return response
 
 
+def _end(_error: BaseException | None) -> None:
+    """The thread goes on to serve others, or to do what nobody has asked for."""
+    logs.request_id.set(None)
+
+
 def _http_error(error: HTTPException) -> Response:
     code = error.code or 500
     if code >= 500:
         return _unexpected(error)
-    if request.path.startswith(API_PREFIX):
+    if is_of_api(request.path):
         return problem_of_http(error)
     if request.path.startswith(ADMIN_PREFIX):
         return http_error_page(error)
+    if is_of_pages(request.path):
+        return exam_pages.http_error_page(error)
     return page(f"{code} {error.name}", code)
 
 
@@ -193,14 +205,12 @@ def _unexpected(error: Exception) -> Response:
     """A fault of ours. Clients of the wire take any status but 200 for a dead server; elsewhere a
     200 would say "ready", or pass for the learner's file."""
     metrics.ERRORS.labels("web").inc()
-    log.error(
-        "unexpected error",
-        exc_info=error,
-        extra={"action": "unexpected_error", "request_id": g.request_id},
-    )
-    if request.path.startswith(API_PREFIX):
+    log.error("unexpected error", exc_info=error, extra={"action": "unexpected_error"})
+    if is_of_api(request.path):
         return internal_problem()
     if request.path.startswith(ADMIN_PREFIX):
         return internal_error_page()
+    if is_of_pages(request.path):
+        return exam_pages.internal_error_page()
     message = f"Internal error; the server's log has it under request {g.request_id}"
     return failure(message) if request.endpoint in ON_THE_WIRE else page(message, 500)

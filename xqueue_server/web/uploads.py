@@ -12,7 +12,7 @@ from werkzeug.datastructures import FileStorage
 
 from xqueue_server.errors import InvalidRequest, StorageUnavailable
 from xqueue_server.files import Files
-from xqueue_server.submission import FileReference
+from xqueue_server.models.submission import FileReference
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from xqueue_server.errors import StorageUnavailable
+from xqueue_server.models.submission import Line
 from xqueue_server.storage import Storage, Transaction, leases
-from xqueue_server.submission import Line
 
 PROBE_S = 0.025
 LONGEST_WAIT_S = 20.0

@@ -14,14 +14,16 @@ from typing import Any
 
 from flask import Response
 
-from xqueue_server import intake, leasing, measuring, metrics, recording, telemetry, traceparent
-from xqueue_server.errors import InvalidRequest, NotFound, NotSignedIn, StorageUnavailable
+from xqueue_server.accounts.sessions import SESSION_S
+from xqueue_server.authoring import recording
+from xqueue_server.errors import InvalidRequest, NotFound, NotSignedIn
 from xqueue_server.keys import key_hash
-from xqueue_server.metrics import Phase, Submitted
-from xqueue_server.results import IncomingResult, receive
-from xqueue_server.sessions import SESSION_S
+from xqueue_server.monitoring import metrics, telemetry, traceparent
+from xqueue_server.monitoring.metrics import Phase, Submitted
 from xqueue_server.storage import accounts, queues
 from xqueue_server.storage.results import Disposition
+from xqueue_server.submissions import intake, leasing, measuring
+from xqueue_server.submissions.results import IncomingResult, receive
 from xqueue_server.web.call import SESSION_COOKIE, Call, to_seconds
 from xqueue_server.web.envelope import failure, success
 from xqueue_server.web.forms import Form
@@ -84,20 +86,12 @@ def submit(call: Call) -> Response:
     try:
         queue = _take(call)
     except InvalidRequest:
-        _count(call, Submitted.REFUSED)
+        metrics.count_submission(call.notes.get("queue", ""), Submitted.REFUSED)
         raise
-    except StorageUnavailable:
-        _count(call, Submitted.UNAVAILABLE)
-        raise
-    _count(call, Submitted.ACCEPTED)
+    metrics.count_submission(queue, Submitted.ACCEPTED)
     metrics.observe_phase(queue, Phase.SUBMIT, monotonic() - began_s)
     call.services.dispatcher.nudge(queue)
     return success(str(_length_with_this_one(call, queue)))
-
-
-def _count(call: Call, result: Submitted) -> None:
-    """Without a queue, until it is known that the account may name it: others are any text."""
-    metrics.SUBMISSIONS.labels(call.notes.get("queue", ""), result).inc()
 
 
 def _take(call: Call) -> str:
@@ -124,6 +118,7 @@ def _store(call: Call, form: Form, header: intake.SubmitHeader, context: str) ->
     return call.patience.with_database(
         lambda is_retry: intake.accept(
             call.services.storage,
+            call.services.proctoring,
             call.signed_in,
             header_text=form.fields["xqueue_header"],
             header=header,

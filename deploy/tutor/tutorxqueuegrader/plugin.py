@@ -32,6 +32,11 @@ hooks.Filters.CONFIG_DEFAULTS.add_items(
         ("XQUEUEGRADER_REDIS_DB", 2),
         ("XQUEUEGRADER_SERVER_WORKERS", 2),
         ("XQUEUEGRADER_TAKE_OVER", False),
+        # Proctored exams: this queue is edx-proctoring's provider, or the service that keeps exams.
+        ("XQUEUEGRADER_PROCTORING_PROVIDER", False),
+        ("XQUEUEGRADER_EXAM_SERVICE", False),
+        ("XQUEUEGRADER_PROCTORING_CLIENT_ID", "lms"),
+        ("XQUEUEGRADER_EXAM_SERVICE_USERNAME", "xqueuegrader_exams"),
     ]
 )
 hooks.Filters.CONFIG_UNIQUE.add_items(
@@ -40,18 +45,21 @@ hooks.Filters.CONFIG_UNIQUE.add_items(
         ("XQUEUEGRADER_WORKER_PASSWORD", "{{ 20|random_string }}"),
         ("XQUEUEGRADER_POSTGRES_PASSWORD", "{{ 20|random_string }}"),
         ("XQUEUEGRADER_SECRET_KEY", "{{ 40|random_string }}"),
+        ("XQUEUEGRADER_PROCTORING_CLIENT_SECRET", "{{ 40|random_string }}"),
+        ("XQUEUEGRADER_PROCTORING_OAUTH_SECRET", "{{ 40|random_string }}"),
+        ("XQUEUEGRADER_PROCTORING_OBFUSCATION_KEY", "{{ 40|random_string }}"),
     ]
 )
 
 hooks.Filters.ENV_TEMPLATE_ROOTS.add_item(str(HERE / "templates"))
 for patch in sorted((HERE / "patches").iterdir()):
     hooks.Filters.ENV_PATCHES.add_item((patch.name, patch.read_text()), priority=LAST)
-hooks.Filters.CLI_DO_INIT_TASKS.add_item(
-    (
-        "xqueuegrader",
-        (HERE / "templates" / "xqueuegrader" / "tasks" / "init").read_text(),
+# Where the image of the LMS is built.
+hooks.Filters.ENV_TEMPLATE_TARGETS.add_item(("xqueuegrader/proctoring-backend", "build/openedx"))
+for service, task in (("xqueuegrader", "init"), ("lms", "init-lms")):
+    hooks.Filters.CLI_DO_INIT_TASKS.add_item(
+        (service, (HERE / "templates" / "xqueuegrader" / "tasks" / task).read_text())
     )
-)
 hooks.Filters.IMAGES_PULL.add_item(
     ("xqueuegrader-postgres", "{{ XQUEUEGRADER_POSTGRES_DOCKER_IMAGE }}")
 )

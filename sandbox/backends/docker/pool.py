@@ -127,6 +127,11 @@ class WarmPool:
             shelf.retry_at = 0.0
             shelf.error = None
             while not (shelf.waiting or shelf.error or self._closing):
+                if shelf.is_dropped:
+                    raise SandboxUnavailable(
+                        f"{spec.image.reference} was replaced while containers of it "
+                        "were being started"
+                    )
                 # A full house: others hold all the memory, and runs of this kind start cold.
                 if not shelf.pending and not self._has_room(shelf):
                     return

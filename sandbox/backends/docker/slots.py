@@ -86,16 +86,13 @@ class BoxSlots(Strategy):
         lasting_s = request.limits.wall_s
         slot = self.pool.borrow(spec, lasting_s) if want else self.pool.start(spec, lasting_s)
         prepared_ms = (time.monotonic() - asked_at) * 1000
-        conversation = Conversation(
-            slot.channel, request.limits, tests=request.tests, is_ready=True
-        )
         try:
-            result = self._hold(conversation, start, slot, request)
-        finally:
-            if want and conversation.has_ended:
-                self.pool.give_back(slot)
-            else:
-                self.pool.throw_away(slot)
+            result = self._run_in(slot, start, request, want=want)
+        except _EndedWhileItWaited:
+            asked_at = time.monotonic()
+            slot = self.pool.start(spec, lasting_s)
+            prepared_ms += (time.monotonic() - asked_at) * 1000
+            result = self._run_in(slot, start, request, want=want)
         return replace(result, phases_ms={"prepare": prepared_ms})
 
     def trouble(self) -> str | None:
@@ -128,6 +125,18 @@ class BoxSlots(Strategy):
             has_own_files=False,
         )
 
+    def _run_in(self, slot: Slot, start: bytes, request: RunRequest, *, want: bool) -> RunResult:
+        conversation = Conversation(
+            slot.channel, request.limits, tests=request.tests, is_ready=True
+        )
+        try:
+            return self._hold(conversation, start, slot, request)
+        finally:
+            if want and conversation.has_ended:
+                self.pool.give_back(slot)
+            else:
+                self.pool.throw_away(slot)
+
     def _hold(
         self, conversation: Conversation, start: bytes, slot: Slot, request: RunRequest
     ) -> RunResult:
@@ -135,6 +144,8 @@ class BoxSlots(Strategy):
             return conversation.hold(start)
         except SupervisorLost as first:
             lost = first
+        if slot.uses > 0 and not (lost.silent or lost.has_spoken):
+            raise _EndedWhileItWaited("the slot ended while it waited") from lost
         if lost.silent:
             try:
                 return self._workshop.after_silence(conversation)
@@ -165,6 +176,10 @@ class BoxSlots(Strategy):
         forbidden = forbids_user_namespaces()
         if forbidden:
             yield forbidden
+
+
+class _EndedWhileItWaited(SandboxUnavailable):
+    """A slot that had been used before; its end became known only when it was used again."""
 
 
 class _Proof:

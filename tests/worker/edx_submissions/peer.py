@@ -1,51 +1,15 @@
-"""Starting that site: its environment is made once and kept in the repository's `.cache`."""
+"""Starting that site."""
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
-from tests.support.postgres import missing_service
+from tests.support.peers import interpreter_with
 
 HERE = Path(__file__).parent
-REQUIREMENTS = HERE / "requirements.txt"
-CACHE = HERE.parents[2] / ".cache"
 PASSWORD = "secret"
-INSTALL_WITHIN_S = 600
-
-
-def environment() -> Path:
-    """The interpreter that has edx-submissions. Skips, or fails in CI, where it can not be
-    installed."""
-    digest = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]
-    place = CACHE / f"edx-submissions-{digest}"
-    CACHE.mkdir(exist_ok=True)
-    with (CACHE / "edx-submissions.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (place / "ready").exists():
-            _install(place)
-    return place / "bin" / "python"
-
-
-def _install(place: Path) -> None:
-    shutil.rmtree(place, ignore_errors=True)
-    pip = (place / "bin" / "python", "-m", "pip", "install", "--quiet", "-r", REQUIREMENTS)
-    for command in ((sys.executable, "-m", "venv", place), pip):
-        done = subprocess.run(
-            [str(part) for part in command],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=INSTALL_WITHIN_S,
-        )
-        if done.returncode:
-            missing_service(f"edx-submissions ({done.stderr.strip()[-300:]})")
-    (place / "ready").touch()
 
 
 class EdxSubmissions:
@@ -54,7 +18,12 @@ class EdxSubmissions:
     def __init__(self, directory: Path) -> None:
         directory.mkdir()
         self._process = subprocess.Popen(
-            [str(environment()), str(HERE / "site.py"), str(directory), PASSWORD],
+            [
+                str(interpreter_with("edx-submissions", HERE / "requirements.txt")),
+                str(HERE / "site.py"),
+                str(directory),
+                PASSWORD,
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -34,7 +34,8 @@ settings.configure(
         "default": {
             "ENGINE": "django.db.backends.sqlite3",
             "NAME": str(DIRECTORY / "lms.sqlite3"),
-            "OPTIONS": {"timeout": 20},
+            # The lock before anything is read: SQLite lets no reader wait for it afterwards.
+            "OPTIONS": {"timeout": 60, "transaction_mode": "IMMEDIATE"},
         }
     },
     INSTALLED_APPS=[

@@ -8,11 +8,11 @@ from datetime import timedelta
 
 from flask import Response
 
-from xqueue_server import passwords
-from xqueue_server.access import ADMINISTER
-from xqueue_server.account import ALL_QUEUES, Grant, Role
-from xqueue_server.api_token import new_token, token_hash
+from xqueue_server.accounts import passwords
+from xqueue_server.accounts.access import ADMINISTER
 from xqueue_server.errors import Conflict, InvalidRequest, NotFound
+from xqueue_server.models.account import ALL_QUEUES, QUEUE_ROLES, Grant, Role
+from xqueue_server.models.api_token import new_token, token_hash
 from xqueue_server.storage import (
     accounts,
     admin_sessions,
@@ -56,10 +56,11 @@ def show_account(call: AdminCall, name: str) -> Response:
         on_courses=on_courses,
         identities=elsewhere,
         queues=names,
-        roles=list(Role),
+        roles=list(QUEUE_ROLES),
         course_roles=sorted(COURSE_ROLES),
         tokens=held,
         shortest=SHORTEST_PASSWORD,
+        longest_email=accounts.LONGEST_EMAIL,
     )
 
 
@@ -82,6 +83,15 @@ def set_password(call: AdminCall, name: str) -> Response:
         accounts.set_password(tx, name, password_hash, actor=call.actor)
         admin_sessions.end_all(tx, accounts.get(tx, name).id)
     return _done(call, name, f"Set the password of account {name}; its sessions have ended.")
+
+
+def set_email(call: AdminCall, name: str) -> Response:
+    call.require_administrator()
+    email = call.field("email") or None
+    with call.storage.write() as tx:
+        accounts.set_email(tx, name, email, actor=call.actor)
+    done = "Set" if email else "Removed"
+    return _done(call, name, f"{done} the e-mail address of account {name}.")
 
 
 def set_active(call: AdminCall, name: str) -> Response:
@@ -206,6 +216,7 @@ ROUTES: Sequence[Route] = (
     Route(method="POST", path="/accounts", view=add_account, roles=ADMINISTER),
     Route(method="GET", path=_PATH, view=show_account, roles=ADMINISTER),
     Route(method="POST", path=f"{_PATH}/password", view=set_password, roles=ADMINISTER),
+    Route(method="POST", path=f"{_PATH}/email", view=set_email, roles=ADMINISTER),
     Route(method="POST", path=f"{_PATH}/active", view=set_active, roles=ADMINISTER),
     Route(method="POST", path=f"{_PATH}/remove", view=remove_account, roles=ADMINISTER),
     Route(method="POST", path=f"{_PATH}/grant", view=grant, roles=ADMINISTER),

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from flask import Response
 
-from xqueue_server import bulk
-from xqueue_server.access import REPAIR, SEE_GRADERS
-from xqueue_server.bulk import Act, Done, Preview
+from xqueue_server.accounts.access import REPAIR, SEE_GRADERS
 from xqueue_server.errors import Conflict, InvalidRequest, NotFound
-from xqueue_server.fault import Fault
-from xqueue_server.selection import to_fields
-from xqueue_server.storage import faults, selecting
+from xqueue_server.models.fault import Fault
+from xqueue_server.models.selection import to_fields
+from xqueue_server.repair import bulk
+from xqueue_server.repair.bulk import Act, Done, Preview
+from xqueue_server.storage import faults, regrades, selecting
 from xqueue_server.web.admin.call import HIGHEST_ID, AdminCall, whole_number
 from xqueue_server.web.admin.filters import Filter, filter_of, read_filter
 from xqueue_server.web.admin.paths import at
@@ -69,22 +69,33 @@ WORDS = {
 
 
 def ask(call: AdminCall, act: str) -> Response:
-    return _confirmation(call, _act(act), filter_of(call.request))
+    continued = _continued(call, call.parameter("continue"))
+    return _confirmation(call, _act(act), filter_of(call.request), continued=continued)
 
 
 def do(call: AdminCall, act: str) -> Response:
     chosen, asked = _act(act), read_filter(call.fields)
-    confirmed = _confirmed(call)
+    confirmed, continued = _confirmed(call), _continued(call, call.field("continue"))
     if chosen is Act.GIVE_UP:
         _require_sure(call)
     try:
-        done = _done(call, chosen, asked, confirmed)
+        done = _done(call, chosen, asked, confirmed, continued)
     except (Conflict, InvalidRequest) as error:
-        return _confirmation(call, chosen, asked, problem=f"{error}.", status=409)
-    return _told(call, WORDS[chosen].done, done, asked.href())
+        return _confirmation(
+            call, chosen, asked, continued=continued, problem=f"{error}.", status=409
+        )
+    return _told(call, WORDS[chosen].done, done, _where_next(done, asked))
 
 
-def _done(call: AdminCall, act: Act, asked: Filter, confirmed: int) -> Done:
+def _where_next(done: Done, asked: Filter) -> str:
+    if done.batch_id is None:
+        return asked.href()
+    if done.is_complete:
+        return at("regrades", done.batch_id)
+    return at("bulk", Act.REGRADE, **asked.given, **{"continue": done.batch_id})
+
+
+def _done(call: AdminCall, act: Act, asked: Filter, confirmed: int, continued: int | None) -> Done:
     if asked.selection is None:
         raise InvalidRequest(asked.problem or "This filter can not be used")
     with call.storage.read() as tx:
@@ -97,6 +108,7 @@ def _done(call: AdminCall, act: Act, asked: Filter, confirmed: int) -> Done:
             reason=call.field("reason"),
             confirmed=confirmed,
             actor=call.actor,
+            batch_id=continued,
             is_over=time_limit(),
         )
     return _ACTS[act](
@@ -123,17 +135,25 @@ def time_limit() -> Callable[[], bool]:
 
 
 def _confirmation(
-    call: AdminCall, act: Act, asked: Filter, *, problem: str | None = None, status: int = 200
+    call: AdminCall,
+    act: Act,
+    asked: Filter,
+    *,
+    continued: int | None = None,
+    problem: str | None = None,
+    status: int = 200,
 ) -> Response:
     if asked.selection is None:
         raise InvalidRequest(asked.problem or "This filter can not be used")
     with call.storage.read() as tx:
         scope = call.scope(tx, REPAIR)
         some = selecting.page(tx, asked.selection, scope, limit=1)
-    count = bulk.matching(call.storage, act, asked.selection, scope) if some else 0
+    count = 0
+    if some:
+        count = bulk.matching(call.storage, act, asked.selection, scope, batch_id=continued)
     preview: Preview | None = None
     if act is Act.REGRADE and count:
-        preview = bulk.preview_regrade(call.storage, asked.selection, scope)
+        preview = bulk.preview_regrade(call.storage, asked.selection, scope, batch_id=continued)
     return call.page(
         "bulk.html",
         status=status,
@@ -143,6 +163,7 @@ def _confirmation(
         fields=to_fields(asked.selection),
         count=count,
         preview=preview,
+        continued=continued,
         problem=problem,
     )
 
@@ -157,7 +178,6 @@ def _told(call: AdminCall, what: str, done: Done, to: str) -> Response:
     if not done.is_complete:
         text += " Time was over before the end: do it again for the rest."
     if done.batch_id is not None:
-        to = at("regrades", done.batch_id)
         text += f" It is regrade {done.batch_id}."
     return call.done(text, to)
 
@@ -219,6 +239,17 @@ def _act(text: str) -> Act:
 
 def _confirmed(call: AdminCall) -> int:
     return whole_number(call.field("confirmed"), "The confirmed number", least=0, most=MOST)
+
+
+def _continued(call: AdminCall, text: str) -> int | None:
+    """The regrade to go on with. Raises: NotFound, if somebody else has asked for it."""
+    if not text:
+        return None
+    batch_id = whole_number(text, "The regrade", least=1, most=HIGHEST_ID)
+    with call.storage.read() as tx:
+        if regrades.get_batch(tx, batch_id).requested_by != call.actor:
+            raise NotFound(f"Regrade {batch_id} not found")
+    return batch_id
 
 
 def _require_sure(call: AdminCall) -> None:

@@ -10,15 +10,15 @@ from typing import Any
 
 from flask import Request, Response, g
 
-from xqueue_server.access import ADMINISTER, SEE_GRADERS, is_granted_everywhere, scope_of
-from xqueue_server.account import Account, Role
-from xqueue_server.client_address import client_address
+from xqueue_server.accounts.access import ADMINISTER, SEE_GRADERS, is_granted_everywhere, scope_of
+from xqueue_server.accounts.client_address import client_address
 from xqueue_server.errors import InvalidRequest, NotFound
 from xqueue_server.instant import to_datetime
-from xqueue_server.queue import Queue
-from xqueue_server.scope import Scope
+from xqueue_server.models.account import Account, Role
+from xqueue_server.models.queue import Queue
+from xqueue_server.models.scope import Scope
+from xqueue_server.models.submission import Submission
 from xqueue_server.storage import Storage, Transaction, audit, queues, submissions
-from xqueue_server.submission import Submission
 from xqueue_server.web.admin import notice
 from xqueue_server.web.admin.menu import Item, menu_of
 from xqueue_server.web.admin.notice import Notice

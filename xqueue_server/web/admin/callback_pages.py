@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from flask import Response
 
-from xqueue_server.access import REPAIR, SEE
-from xqueue_server.account import Role
-from xqueue_server.callback import Callback, CallbackState
+from xqueue_server.accounts.access import REPAIR, SEE
 from xqueue_server.errors import InvalidRequest, NotFound
+from xqueue_server.models.account import Role
+from xqueue_server.models.callback import Callback, CallbackState
 from xqueue_server.settings import origin_of
-from xqueue_server.storage import Transaction, callback_pages, callbacks, submissions
-from xqueue_server.web.admin.call import HIGHEST_ID, AdminCall
+from xqueue_server.storage import Transaction, callback_pages, callbacks
+from xqueue_server.web.admin.call import HIGHEST_ID, AdminCall, Forbidden
 from xqueue_server.web.admin.paths import at
 from xqueue_server.web.admin.route import Route
 
@@ -27,6 +27,9 @@ def show_list(call: AdminCall) -> Response:
     origin = call.parameter("origin")
     if origin and origin_of(origin) is None:
         raise InvalidRequest(f"{origin!r} is not like https://lms.example.org")
+    queue = call.parameter("queue")
+    if not queue.isprintable():
+        raise InvalidRequest("The queue must be a queue's name")
     with call.storage.read() as tx:
         seen, repaired = call.scope(tx, SEE), call.scope(tx, REPAIR)
         found = callback_pages.latest(
@@ -34,7 +37,7 @@ def show_list(call: AdminCall) -> Response:
             seen,
             state=state,
             origin=origin_of(origin) if origin else None,
-            queue=call.parameter("queue") or None,
+            queue=queue or None,
             limit=PAGE,
             before=call.page_before(),
         )
@@ -44,7 +47,7 @@ def show_list(call: AdminCall) -> Response:
         state=state,
         states=LISTED,
         origin=origin,
-        queue=call.parameter("queue"),
+        queue=queue,
         may_repair=not repaired.is_nothing,
         limit=PAGE,
     )
@@ -53,10 +56,8 @@ def show_list(call: AdminCall) -> Response:
 def show_one(call: AdminCall, callback_id: int) -> Response:
     with call.storage.read() as tx:
         found = _callback(call, tx, callback_id, SEE)
-        submission = submissions.find(tx, found.submission_id)
         attempts = callbacks.attempts_of(tx, callback_id)
-        repaired = call.scope(tx, REPAIR)
-    may_repair = submission is not None and repaired.covers(submission.queue, submission.course)
+        may_repair = callback_pages.is_visible(tx, found, call.scope(tx, REPAIR))
     return call.page("callback.html", callback=found, attempts=attempts, may_repair=may_repair)
 
 
@@ -67,18 +68,24 @@ def replay(call: AdminCall, callback_id: int) -> Response:
     call.note(callback_id=callback_id)
     return call.done(
         f"Message {callback_id} to {found.origin} is sent again at once.",
-        at("submissions", found.submission_id),
+        at("callbacks", found.id)
+        if found.submission_id is None
+        else at("submissions", found.submission_id),
     )
 
 
 def _callback(
     call: AdminCall, tx: Transaction, callback_id: int, roles: frozenset[Role]
 ) -> Callback:
-    """By its submission. Raises: NotFound, Forbidden."""
+    """By its submission or its attempt's course. Raises: NotFound, Forbidden."""
     found = callbacks.find(tx, callback_id) if callback_id <= HIGHEST_ID else None
-    if found is None:
+    if found is not None and found.submission_id is not None:
+        call.require_submission(tx, found.submission_id, roles, SEE)
+        return found
+    if found is None or not callback_pages.is_visible(tx, found, call.scope(tx, SEE)):
         raise NotFound(f"There is no message {callback_id}, or it is not yours to see")
-    call.require_submission(tx, found.submission_id, roles, SEE)
+    if not callback_pages.is_visible(tx, found, call.scope(tx, roles)):
+        raise Forbidden("This needs the role to repair what belongs to its course")
     return found
 
 

@@ -31,9 +31,16 @@ class Axis:
     step: timedelta
     count: int
 
+    @property
+    def has_days(self) -> bool:
+        """Too long for the time of day."""
+        return self.step * self.count > timedelta(days=2)
+
+    def at(self, index: int) -> datetime:
+        return self.begin + index * self.step
+
     def label(self, index: int) -> str:
-        moment = self.begin + index * self.step
-        return moment.strftime("%H:%M" if self.step * self.count <= timedelta(days=2) else "%d %b")
+        return self.at(index).strftime("%d %b" if self.has_days else "%H:%M")
 
 
 def line_chart(
@@ -90,7 +97,8 @@ def _times(axis: Axis) -> str:
         at = round((axis.count - 1) * index / _LABELS)
         anchor = {0: "start", _LABELS: "end"}.get(index, "middle")
         labels.append(
-            f'<text x="{_x(at, axis.count):.1f}" y="{HEIGHT - 6}" text-anchor="{anchor}">'
+            f'<text x="{_x(at, axis.count):.1f}" y="{HEIGHT - 6}" text-anchor="{anchor}" '
+            f'data-{"day" if axis.has_days else "clock"}="{axis.at(at):%Y-%m-%dT%H:%M:%SZ}">'
             f"{axis.label(at)}</text>"
         )
     return "".join(labels)

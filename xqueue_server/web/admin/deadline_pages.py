@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from flask import Response
 
-from xqueue_server.access import REPAIR, SEE
+from xqueue_server.accounts.access import REPAIR, SEE
 from xqueue_server.errors import InvalidRequest, NotFound
 from xqueue_server.storage import deadlines, queues
 from xqueue_server.web.admin.call import HIGHEST_ID, AdminCall, whole_number

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from flask import Response
 
-from xqueue_server import bulk
-from xqueue_server.access import PUBLISH, REPAIR, SEE, SEE_GRADERS
+from xqueue_server.accounts.access import PUBLISH, REPAIR, SEE, SEE_GRADERS
 from xqueue_server.errors import NotFound
-from xqueue_server.fault import FaultKind
+from xqueue_server.models.fault import FaultKind
+from xqueue_server.repair import bulk
 from xqueue_server.storage import faults, forgeable, graders, queues
 from xqueue_server.web.admin.call import HIGHEST_ID, AdminCall
 from xqueue_server.web.admin.route import Route

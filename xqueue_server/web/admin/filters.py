@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from flask import Request
 
 from xqueue_server.errors import InvalidRequest
-from xqueue_server.selection import FIELDS, Selection, parse
+from xqueue_server.models.selection import FIELDS, Selection, parse
 from xqueue_server.web.admin.paths import at
 
 
@@ -22,6 +22,11 @@ class Filter:
 
     def get(self, name: str) -> str:
         return self.given.get(name, "")
+
+    def clock(self, name: str) -> str:
+        """A moment as a form has it, in UTC."""
+        moment = getattr(self.selection, name, None)
+        return "" if moment is None else moment.replace(tzinfo=None).isoformat()
 
     def href(self, **changed: object) -> str:
         return at("submissions", **(dict(self.given) | changed))

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from flask import Response
 
-from xqueue_server import publishing
-from xqueue_server.access import PUBLISH, SEE_GRADERS
+from xqueue_server.accounts.access import PUBLISH, SEE_GRADERS
+from xqueue_server.authoring import publishing
+from xqueue_server.errors import NotFound
+from xqueue_server.models.grader import NAME
 from xqueue_server.storage import graders, policies, readiness
 from xqueue_server.web.admin.call import AdminCall, whole_number
 from xqueue_server.web.admin.paths import at
@@ -17,7 +19,7 @@ from xqueue_server.web.admin.route import Route
 def show_one(call: AdminCall, queue: str, name: str) -> Response:
     with call.storage.read() as tx:
         call.require_queue(tx, queue, SEE_GRADERS, SEE_GRADERS)
-        found = graders.get(tx, queue, name)
+        found = graders.get(tx, queue, _require_name(name))
         versions = graders.versions_of(tx, queue, name)
         hosts = readiness.of_grader(tx, queue, name)
         policy = policies.of_queue(tx, queue)
@@ -34,6 +36,7 @@ def show_one(call: AdminCall, queue: str, name: str) -> Response:
 def activate(call: AdminCall, queue: str, name: str) -> Response:
     with call.storage.read() as tx:
         call.require_queue(tx, queue, PUBLISH, SEE_GRADERS)
+        _require_name(name)
     version = whole_number(
         call.field("version"), "The version", least=1, most=publishing.HIGHEST_VERSION
     )
@@ -48,9 +51,16 @@ def make_default(call: AdminCall, queue: str, name: str) -> Response:
     with call.storage.write() as tx:
         call.require_queue(tx, queue, PUBLISH, SEE_GRADERS)
         graders.lock(tx, queue)
-        graders.set_default(tx, queue, name, actor=call.actor)
+        graders.set_default(tx, queue, _require_name(name), actor=call.actor)
     call.services.choosing.forget(queue)
     return call.done(f"The default grader of queue {queue} is {name}.", _page_of(queue, name))
+
+
+def _require_name(name: str) -> str:
+    """Raises: NotFound for what can be none; a NUL, for one, would be an error of the database."""
+    if not NAME.fullmatch(name):
+        raise NotFound("There is no such grader")
+    return name
 
 
 def _page_of(queue: str, name: str) -> str:

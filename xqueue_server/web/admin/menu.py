@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xqueue_server.access import REPAIR, SEE, SEE_GRADERS
-from xqueue_server.account import Account, Role
-from xqueue_server.scope import Scope
+from xqueue_server.accounts.access import REPAIR, SEE, SEE_EXAMS, SEE_GRADERS
+from xqueue_server.models.account import Account, Role
+from xqueue_server.models.scope import Scope
 from xqueue_server.web.admin.paths import at
 
 
@@ -36,6 +36,7 @@ _PAGES = (
     _Page(text="Dead letters", name="callbacks", roles=SEE),
     _Page(text="Faults", name="faults", roles=SEE_GRADERS),
     _Page(text="Regrades", name="regrades", roles=REPAIR, of_course=True),
+    _Page(text="Exams", name="proctoring", roles=SEE_EXAMS, of_course=True),
     _Page(text="Queues", name="queues", roles=SEE_GRADERS, group="Capacity"),
     _Page(text="Workers", name="workers", roles=SEE),
     _Page(text="Deadlines", name="deadlines", roles=SEE),

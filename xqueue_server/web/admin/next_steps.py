@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xqueue_server.submission import Submission
+from xqueue_server.models.submission import Submission
+from xqueue_server.submissions.why_waiting import Reason, ReasonCode
 from xqueue_server.web.admin.paths import at
-from xqueue_server.why_waiting import Reason, ReasonCode
 
 _C = ReasonCode
 HELD = frozenset({_C.HELD_ATTEMPTS, _C.HELD_GRADER, _C.HELD_INVALID_RESULT, _C.HELD_PLATFORM})

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from flask import Response
 from markupsafe import Markup
 
-from xqueue_server.access import SEE, SEE_GRADERS
+from xqueue_server.accounts.access import SEE, SEE_GRADERS
 from xqueue_server.instant import SECOND_US
-from xqueue_server.scope import Scope
+from xqueue_server.models.scope import Scope
 from xqueue_server.storage import deadlines, faults, load, queues, state_counts
 from xqueue_server.storage.load import LoadMinute
 from xqueue_server.storage.state_counts import StateCounts
@@ -19,6 +19,7 @@ from xqueue_server.web.admin.call import AdminCall
 from xqueue_server.web.admin.charts import Axis, Series, line_chart
 from xqueue_server.web.admin.route import Route
 from xqueue_server.web.admin.shown import duration, number
+from xqueue_server.web.admin.worker_pages import visible_hosts
 
 SILENT_AFTER_S = 60
 SPANS = {"1h": (60, 60), "6h": (72, 300), "24h": (96, 900), "7d": (84, 7200)}
@@ -53,6 +54,7 @@ def show(call: AdminCall) -> Response:
         told = [
             d for d in deadlines.all_deadlines(tx) if d.at > call.now and seen.has_queue(d.queue)
         ]
+        hosts = [each.host for each in visible_hosts(tx, seen)]
         minutes = load.steps(tx, None, axis.begin, call.now, step_s=SPANS[span][1])
     mine = [name for name in names if seen.has_queue(name)]
     lines = [_line(name, counts) for name in mine]
@@ -62,6 +64,8 @@ def show(call: AdminCall) -> Response:
         counts=counts,
         origins=_origins(counts) if seen.is_everything else [],
         silent=_silent(counts, seen),
+        gone=[host for host in hosts if not host.is_alive],
+        unsafe=[host for host in hosts if host.is_alive and host.is_canary_ok is False],
         faults=kinds,
         deadlines=told[:NEXT_DEADLINES],
         seen=seen,

@@ -9,13 +9,14 @@ from typing import Any
 
 from flask import Response
 
-from xqueue_server.access import ADMINISTER, REPAIR, SEE, SEE_GRADERS
+from xqueue_server.accounts.access import ADMINISTER, REPAIR, SEE, SEE_GRADERS
+from xqueue_server.authoring.notifying import shown_secret, webhook_secret
+from xqueue_server.authoring.publishing import ceilings_of
 from xqueue_server.errors import Conflict, InvalidRequest
-from xqueue_server.grader import FORGEABLE, ISOLATIONS
-from xqueue_server.manifest_rules import RUNTIMES
-from xqueue_server.notifying import shown_secret, webhook_secret
-from xqueue_server.publishing import ceilings_of
-from xqueue_server.queue import NAME, Queue
+from xqueue_server.models.grader import FORGEABLE, ISOLATIONS
+from xqueue_server.models.manifest_rules import RUNTIMES
+from xqueue_server.models.queue import NAME, Queue
+from xqueue_server.models.submission import LEAST_PRIORITY, MOST_PRIORITY
 from xqueue_server.settings import Settings, origin_of
 from xqueue_server.storage import (
     graders,
@@ -26,7 +27,6 @@ from xqueue_server.storage import (
     workers,
 )
 from xqueue_server.storage.course_grants import MOST_CHARS as MOST_COURSE_CHARS
-from xqueue_server.submission import LEAST_PRIORITY, MOST_PRIORITY
 from xqueue_server.web.admin.call import AdminCall, whole_number
 from xqueue_server.web.admin.paths import at
 from xqueue_server.web.admin.route import Route
@@ -106,21 +106,6 @@ def resume(call: AdminCall, name: str) -> Response:
     return _done(call, name, f"Queue {name} hands out again.")
 
 
-def set_weight(call: AdminCall, name: str) -> Response:
-    """1 is what a course has that was given none."""
-    course = call.field("course")
-    if not 0 < len(course) <= MOST_COURSE_CHARS or not course.isprintable():
-        raise InvalidRequest("A course is written like course-v1:Org+Course+Run")
-    weight = whole_number(call.field("weight"), "The weight", least=1, most=MOST_WEIGHT)
-    with call.storage.write() as tx:
-        call.require_queue(tx, name, REPAIR, SEE_GRADERS)
-        if weight == 1:
-            ordering.remove_weight(tx, name, course, actor=call.actor)
-        else:
-            ordering.set_weight(tx, name, course, weight, actor=call.actor)
-    return _done(call, name, f"{course} weighs {weight} on queue {name}.")
-
-
 # -- administrators ------------------------------------------------------------------------------
 
 
@@ -149,6 +134,21 @@ def set_terms(call: AdminCall, name: str) -> Response:
     return _done(
         call, name, f"Changed the terms of queue {name}; leases already given keep theirs."
     )
+
+
+def set_weight(call: AdminCall, name: str) -> Response:
+    """1 is what a course has that was given none."""
+    course = call.field("course")
+    if not 0 < len(course) <= MOST_COURSE_CHARS or not course.isprintable():
+        raise InvalidRequest("A course is written like course-v1:Org+Course+Run")
+    weight = whole_number(call.field("weight"), "The weight", least=1, most=MOST_WEIGHT)
+    with call.storage.write() as tx:
+        call.require_queue(tx, name, ADMINISTER, SEE_GRADERS)
+        if weight == 1:
+            ordering.remove_weight(tx, name, course, actor=call.actor)
+        else:
+            ordering.set_weight(tx, name, course, weight, actor=call.actor)
+    return _done(call, name, f"{course} weighs {weight} on queue {name}.")
 
 
 def set_limits(call: AdminCall, name: str) -> Response:
@@ -275,7 +275,7 @@ ROUTES: Sequence[Route] = (
     Route(method="GET", path=_PATH, view=show_one, roles=SEE_GRADERS),
     Route(method="POST", path=f"{_PATH}/pause", view=pause, roles=REPAIR),
     Route(method="POST", path=f"{_PATH}/resume", view=resume, roles=REPAIR),
-    Route(method="POST", path=f"{_PATH}/weight", view=set_weight, roles=REPAIR),
+    Route(method="POST", path=f"{_PATH}/weight", view=set_weight, roles=ADMINISTER),
     Route(method="POST", path=f"{_PATH}/terms", view=set_terms, roles=ADMINISTER),
     Route(method="POST", path=f"{_PATH}/limits", view=set_limits, roles=ADMINISTER),
     Route(method="POST", path=f"{_PATH}/isolation", view=set_isolation, roles=ADMINISTER),

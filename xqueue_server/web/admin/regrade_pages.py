@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from flask import Response
 
-from xqueue_server import override_file
-from xqueue_server.access import REPAIR
+from xqueue_server.accounts.access import REPAIR
 from xqueue_server.errors import NotFound
-from xqueue_server.regrade import RegradeBatch, RegradeState
-from xqueue_server.storage import Transaction, regrades
+from xqueue_server.models.regrade import RegradeBatch, RegradeState
+from xqueue_server.models.scope import EVERYTHING
+from xqueue_server.models.selection import Selection
+from xqueue_server.repair import override_file
+from xqueue_server.storage import Transaction, regrades, selecting
 from xqueue_server.web.admin.call import HIGHEST_ID, AdminCall
 from xqueue_server.web.admin.route import Route
 
@@ -53,7 +55,17 @@ def _batch(call: AdminCall, tx: Transaction, batch_id: int) -> RegradeBatch:
 
 
 def _is_mine(call: AdminCall, tx: Transaction, batch: RegradeBatch) -> bool:
-    return batch.requested_by == call.actor or call.scope(tx, REPAIR).is_everything
+    """What I asked for, as long as I may repair all that is in it: grants are taken back, too."""
+    scope = call.scope(tx, REPAIR)
+    if scope.is_everything:
+        return True
+    if batch.requested_by != call.actor:
+        return False
+    of_batch = Selection(batch=batch.id)
+    mine, all_of_it = (
+        selecting.count(tx, of_batch, each, most=None) for each in (scope, EVERYTHING)
+    )
+    return mine == all_of_it
 
 
 ROUTES: Sequence[Route] = (

@@ -24,20 +24,30 @@ _FOR_EVER = "public, max-age=31536000, immutable"
 
 @cache
 def templates() -> Environment:
+    environment = make_environment(_HERE / "templates")
+    environment.globals.update(at=at, static=static_url)
+    return environment
+
+
+def make_environment(*folders: Path) -> Environment:
+    """Templates of these folders, the first first. What an `at` and a `static` is they must be
+    told."""
     environment = Environment(
-        loader=FileSystemLoader(_HERE / "templates"),
+        loader=FileSystemLoader(folders),
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(at=at, static=static_url)
+    environment.globals.update(zone=shown.ZONE)
     environment.filters.update(
         age=shown.age,
         duration=shown.duration,
         moment=shown.moment,
+        moments=shown.moments,
         number=shown.number,
         plural=shown.plural,
+        short=shown.short,
         size=shown.size,
         words=shown.words,
     )

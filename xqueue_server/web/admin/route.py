@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from flask import Response
 
-from xqueue_server.account import Role
+from xqueue_server.models.account import Role
 
 View = Callable[..., Response]
 """(call, the parts of the path) -> the answer."""

@@ -7,8 +7,8 @@ from typing import Any
 
 from flask import Flask, Response, g, request
 
+from xqueue_server.authoring.publishing import Refused
 from xqueue_server.errors import Conflict, InvalidRequest, NotFound, StorageUnavailable
-from xqueue_server.publishing import Refused
 from xqueue_server.web.admin import (
     account_pages,
     bulk_pages,

@@ -12,9 +12,10 @@ import secrets
 
 from flask import Request, Response
 
-from xqueue_server.account import Account
+from xqueue_server.models.account import Account
 from xqueue_server.settings import Settings
 from xqueue_server.storage import Storage, Transaction, accounts, admin_sessions
+from xqueue_server.storage.proctoring import console_sessions
 from xqueue_server.web.admin.paths import BASE
 from xqueue_server.web.admin.security import is_https
 
@@ -52,8 +53,13 @@ def account_of(tx: Transaction, secret: str) -> Account | None:
 
 
 def end(storage: Storage, secret: str) -> None:
+    """Also the account's sessions at the console, which began from here: whoever signs out on a
+    shared computer leaves nothing open there."""
     with storage.write() as tx:
+        found = admin_sessions.find(tx, _hash(secret))
         admin_sessions.end(tx, _hash(secret))
+        if found is not None:
+            console_sessions.end_of_account(tx, found[0])
 
 
 def set_cookie(response: Response, request: Request, settings: Settings, secret: str) -> None:

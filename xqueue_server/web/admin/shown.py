@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
+ZONE = Markup("<span data-zone>UTC</span>")
+"""Whose time stands below or beside it; our script puts the reader's there, and tells both."""
 _UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 
 
@@ -50,6 +53,16 @@ def moment(value: datetime | None) -> Markup:
     )
 
 
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) UTC")
+
+
+def moments(text: str) -> Markup:
+    """A sentence whose moments are time elements."""
+    return Markup(  # noqa: S704 - escaped, and what is put in has digits only
+        _MOMENT.sub(r'<time datetime="\1T\2Z">\g<0></time>', str(escape(text)))
+    )
+
+
 def number(value: float | None) -> str:
     """Thousands apart, by a space that does not break."""
     if value is None:
@@ -65,6 +78,11 @@ def size(count: int) -> str:
             return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1024
     return f"{amount:.1f} TB"
+
+
+def short(code: str) -> str:
+    """What is too long for a column: its two ends."""
+    return code if len(code) <= 16 else f"{code[:8]}…{code[-4:]}"
 
 
 def words(code: object) -> str:

@@ -7,11 +7,11 @@ from typing import Any
 from flask import Request, Response
 from itsdangerous import BadData, URLSafeTimedSerializer
 
-from xqueue_server import people
-from xqueue_server.account import Account
-from xqueue_server.client_address import client_address
+from xqueue_server.accounts import people
+from xqueue_server.accounts.client_address import client_address
 from xqueue_server.errors import NotSignedIn
 from xqueue_server.identity_providers import Departure, ProviderUnavailable
+from xqueue_server.models.account import Account
 from xqueue_server.secret_key import key_for
 from xqueue_server.settings import Settings
 from xqueue_server.web.admin import session

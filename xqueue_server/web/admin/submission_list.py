@@ -6,25 +6,26 @@ from collections.abc import Sequence
 
 from flask import Response
 
-from xqueue_server import bulk, holding, line, regrading, why_waiting
-from xqueue_server.access import REPAIR, SEE
-from xqueue_server.callback import CallbackState
+from xqueue_server.accounts.access import REPAIR, SEE
 from xqueue_server.errors import Conflict, InvalidRequest
-from xqueue_server.selection import Selection
-from xqueue_server.storage import events, forgeable, queues, selecting, submissions
-from xqueue_server.storage.selecting import Selected
-from xqueue_server.submission import (
+from xqueue_server.models.callback import CallbackState
+from xqueue_server.models.selection import Selection
+from xqueue_server.models.submission import (
     LEAST_PRIORITY,
     MOST_PRIORITY,
     HoldReason,
     SubmissionState,
 )
+from xqueue_server.repair import bulk, regrading
+from xqueue_server.storage import events, forgeable, queues, selecting, submissions
+from xqueue_server.storage.selecting import Count, Selected
+from xqueue_server.submissions import holding, line, why_waiting
+from xqueue_server.submissions.why_waiting import Reason
 from xqueue_server.web.admin.call import AdminCall, whole_number
 from xqueue_server.web.admin.filters import filter_of
 from xqueue_server.web.admin.next_steps import next_step
 from xqueue_server.web.admin.paths import at
 from xqueue_server.web.admin.route import Route
-from xqueue_server.why_waiting import Reason
 
 PAGE = 50
 MANY = 1000
@@ -40,10 +41,12 @@ def show_list(call: AdminCall) -> Response:
         seen, repaired = call.scope(tx, SEE), call.scope(tx, REPAIR)
         names = [q.name for q in queues.all_queues(tx) if seen.has_queue(q.name)]
         if asked.selection is not None:
-            found = list(
-                selecting.page(tx, asked.selection, seen, limit=PAGE, before=call.page_before())
-            )
-            count = selecting.count(tx, asked.selection, seen, most=MANY)
+            before = call.page_before()
+            found = list(selecting.page(tx, asked.selection, seen, limit=PAGE, before=before))
+            if before is None and len(found) < PAGE:
+                count = Count(count=len(found), is_more=False)
+            else:
+                count = selecting.count(tx, asked.selection, seen, most=MANY)
             reasons = why_waiting.explain_all(tx, [each.submission for each in found])
             marked = forgeable.among(tx, [each.submission.id for each in found])
     return call.page(

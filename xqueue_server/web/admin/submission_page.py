@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from flask import Response
 from markupsafe import Markup
 
-from xqueue_server import timeline
-from xqueue_server.access import REPAIR, SEE
-from xqueue_server.callback import CallbackState
+from xqueue_server.accounts.access import REPAIR, SEE
 from xqueue_server.errors import NotFound
 from xqueue_server.instant import SECOND_US
-from xqueue_server.lms_interface import grade_in
-from xqueue_server.selection import Selection
+from xqueue_server.models.callback import CallbackState
+from xqueue_server.models.lms_interface import grade_in
+from xqueue_server.models.selection import Selection
+from xqueue_server.models.submission import SubmissionState
 from xqueue_server.storage import results, selecting
 from xqueue_server.storage.results import Result
 from xqueue_server.storage.timings import Timing
-from xqueue_server.submission import SubmissionState
-from xqueue_server.timeline import Story
+from xqueue_server.submissions import timeline
+from xqueue_server.submissions.timeline import Story
 from xqueue_server.web.admin.call import AdminCall
 from xqueue_server.web.admin.next_steps import next_step
 from xqueue_server.web.admin.rendering import render

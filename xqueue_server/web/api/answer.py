@@ -10,7 +10,7 @@ from typing import Any
 from flask import Request, Response
 
 HEADERS = {
-    "Cache-Control": "private, no-cache",
+    "Cache-Control": "private, no-store",
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; sandbox",
 }

@@ -7,8 +7,8 @@ from typing import Any
 
 from flask import Response
 
-from xqueue_server import trying
-from xqueue_server.grader import NAME
+from xqueue_server.authoring import trying
+from xqueue_server.models.grader import NAME
 from xqueue_server.storage import Transaction, graders, policies, readiness
 from xqueue_server.storage.graders import ActiveVersion
 from xqueue_server.storage.policies import Policy

@@ -35,16 +35,21 @@ def _read_past(request: Request, most_bytes: int) -> bytes:
     return bytes(content)
 
 
-def read_object(request: Request, most_bytes: int) -> dict[str, Any]:
-    """A JSON object. Raises: ApiError 400, 413, 415."""
+def read_json(request: Request, most_bytes: int) -> bytes:
+    """A body that says that it is JSON. Raises: ApiError 400, 413, 415."""
     if request.mimetype != "application/json":
         raise ApiError(415, "media-type", "The body must be sent as Content-Type: application/json")
-    content = read_bytes(request, most_bytes)
+    return read_bytes(request, most_bytes)
+
+
+def as_object(content: bytes) -> dict[str, Any]:
+    """The JSON object that these bytes are. Raises: ApiError 400."""
     try:
         document = json.loads(content, parse_constant=_refuse)
+        has_half_a_pair = _has_half_a_pair(content, document)
     except (ValueError, RecursionError):
         raise ApiError(400, "malformed", "The body is not JSON") from None
-    if _has_half_a_pair(content, document):
+    if has_half_a_pair:
         raise ApiError(400, "malformed", "The body has half of a surrogate pair in a text")
     if not isinstance(document, dict):
         raise ApiError(400, "malformed", "The body is not a JSON object")

@@ -6,9 +6,9 @@ import re
 
 from flask import Response
 
-from xqueue_server import publishing
+from xqueue_server.authoring import publishing
 from xqueue_server.errors import Conflict, NotFound
-from xqueue_server.grader import MAX_BUNDLE_BYTES
+from xqueue_server.models.grader import MAX_BUNDLE_BYTES
 from xqueue_server.web.api.answer import HEADERS, answer
 from xqueue_server.web.api.body import read_bytes
 from xqueue_server.web.api.call import ApiCall

@@ -7,14 +7,16 @@ from typing import Any
 
 from flask import Request, g
 
-from xqueue_server.grader import NAME
-from xqueue_server.web.api.body import read_object
+from xqueue_server.models.grader import NAME
+from xqueue_server.web.api.body import as_object, read_json
 from xqueue_server.web.api.caller import ApiCaller
+from xqueue_server.web.api.once import Once
 from xqueue_server.web.api.problem import ApiError
 from xqueue_server.web.services import Services
 
 HIGHEST_ID = 2**63 - 1
 HIGHEST_VERSION = 2**31 - 1
+MOST_TEXT = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +24,8 @@ class ApiCall:
     request: Request
     services: Services
     caller: ApiCaller
+    once: Once | None = None
+    """Of a request that came with a key: it acts at most once."""
 
     @property
     def request_id(self) -> str:
@@ -32,12 +36,27 @@ class ApiCall:
         g.notes.update(facts)
 
     def document(self, most_bytes: int) -> dict[str, Any]:
-        """The body as a JSON object. Raises: ApiError."""
-        return read_object(self.request, most_bytes)
+        """The body as a JSON object; to be asked for before anything is done.
+
+        Raises: ApiError; AnsweredBefore.
+        """
+        content = read_json(self.request, most_bytes)
+        document = as_object(content)
+        if self.once is not None:
+            self.once.begin(content)
+        return document
 
     def parameters(self, name: str) -> list[str]:
         """Every value of a query parameter."""
         return self.request.args.getlist(name)
+
+    def text(self, name: str) -> str | None:
+        """A query parameter, if it is there. Raises: ApiError 422."""
+        given = self.request.args.get(name)
+        if given is not None and not (given.isprintable() and len(given) <= MOST_TEXT):
+            detail = f"{name} must be a text of at most {MOST_TEXT} printable characters"
+            raise ApiError(422, "invalid", detail)
+        return given
 
     def whole_number(self, name: str, default: int | None, *, most: int) -> int | None:
         """A query parameter from 1 to `most`. Raises: ApiError 422."""

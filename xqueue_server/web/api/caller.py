@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from flask import Request, g
 
-from xqueue_server.access import SEE, scope_of
-from xqueue_server.account import ALL_QUEUES, Account, Role
-from xqueue_server.api_token import TOKEN, token_hash
-from xqueue_server.client_address import client_address
+from xqueue_server.accounts.access import PUBLISH, SEE, scope_of
+from xqueue_server.accounts.client_address import client_address
 from xqueue_server.errors import NotSignedIn
-from xqueue_server.scope import Scope
+from xqueue_server.models.account import ALL_QUEUES, Account, Role
+from xqueue_server.models.api_token import TOKEN, token_hash
+from xqueue_server.models.scope import Scope
 from xqueue_server.storage import Transaction, queues, tokens
 from xqueue_server.web.api.problem import ApiError
 from xqueue_server.web.call import SESSION_COOKIE
@@ -20,6 +20,8 @@ from xqueue_server.web.services import Services
 
 ANY_ROLE = frozenset(Role)
 AUTHOR = frozenset({Role.AUTHOR})
+CHOOSER = PUBLISH
+"""Of a version that is published already: on the evening of an exam an operator must go back."""
 READER = AUTHOR | SEE
 WORKER = frozenset({Role.GRADER})
 

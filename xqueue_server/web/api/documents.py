@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from xqueue_server.grader import Grader, GraderSource, GraderVersion
+from xqueue_server.models.grader import Grader, GraderSource, GraderVersion
+from xqueue_server.models.trial import Trial
 from xqueue_server.storage.graders import ActiveVersion
 from xqueue_server.storage.policies import Policy
 from xqueue_server.storage.readiness import HostReadiness
-from xqueue_server.trial import Trial
 from xqueue_server.web.api.answer import instant, instant_or_none
 
 READY_WITHIN_S = 600.0

@@ -6,11 +6,11 @@ from typing import Any
 
 from flask import Response
 
-from xqueue_server import bulk
-from xqueue_server.access import REPAIR
+from xqueue_server.accounts.access import REPAIR
 from xqueue_server.errors import NotFound
-from xqueue_server.fault import Fault, FaultKind
-from xqueue_server.grader import NAME
+from xqueue_server.models.fault import Fault, FaultKind
+from xqueue_server.models.grader import NAME
+from xqueue_server.repair import bulk
 from xqueue_server.storage import faults, forgeable
 from xqueue_server.web.api.answer import answer, instant
 from xqueue_server.web.api.call import HIGHEST_ID, ApiCall

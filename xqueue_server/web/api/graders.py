@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from flask import Response
 
-from xqueue_server import publishing
+from xqueue_server.authoring import publishing
 from xqueue_server.errors import NotFound
 from xqueue_server.storage import Transaction, graders, policies, readiness, test_counts
 from xqueue_server.storage.test_counts import GraderKey
 from xqueue_server.web.api.answer import answer
 from xqueue_server.web.api.call import HIGHEST_VERSION, ApiCall, require_name, require_version
-from xqueue_server.web.api.caller import AUTHOR, READER
+from xqueue_server.web.api.caller import AUTHOR, CHOOSER, READER
 from xqueue_server.web.api.documents import (
     READY_WITHIN_S,
     grader_document,
@@ -20,6 +20,8 @@ from xqueue_server.web.api.documents import (
 
 MAX_PUBLICATION_BYTES = 512 * 1024
 SMALL_BYTES = 16 * 1024
+MOST_VERSIONS = 500
+"""Of a grader in one answer, the newest; each one can be asked for."""
 
 
 def list_graders(call: ApiCall) -> Response:
@@ -67,7 +69,7 @@ def show_grader(call: ApiCall, queue: str, name: str) -> Response:
     return answer(
         grader_document(grader, used, recent, policy)
         | {
-            "versions": [version_document(v, grader) for v in versions],
+            "versions": [version_document(v, grader) for v in versions[:MOST_VERSIONS]],
             "readiness": [readiness_document(h) for h in hosts],
         }
     )
@@ -76,7 +78,7 @@ def show_grader(call: ApiCall, queue: str, name: str) -> Response:
 def activate(call: ApiCall, queue: str, name: str) -> Response:
     services = call.services
     with services.storage.read() as tx:
-        call.caller.require(tx, AUTHOR, queue)
+        call.caller.require(tx, CHOOSER, queue)
         graders.get(tx, queue, require_name(name, queue))
     number = publishing.require_version_number(call.document(SMALL_BYTES).get("version"))
     version = publishing.activate(
@@ -95,7 +97,7 @@ def activate(call: ApiCall, queue: str, name: str) -> Response:
 def make_default(call: ApiCall, queue: str, name: str) -> Response:
     call.document(SMALL_BYTES)
     with call.services.storage.write() as tx:
-        call.caller.require(tx, AUTHOR, queue)
+        call.caller.require(tx, CHOOSER, queue)
         graders.lock(tx, queue)
         graders.set_default(tx, queue, require_name(name, queue), actor=call.caller.actor)
     with call.services.storage.read() as tx:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from xqueue_server.fault import FaultKind
-from xqueue_server.submission import SubmissionState
-from xqueue_server.trial import TrialState
+from xqueue_server.models.fault import FaultKind
+from xqueue_server.models.submission import SubmissionState
+from xqueue_server.models.trial import TrialState
 from xqueue_server.web.api import assignments, bundles, faults, graders, trials
 from xqueue_server.web.api.operating.bulk import DONE
 from xqueue_server.web.api.route import PAGE, Query, Route
@@ -144,6 +144,7 @@ NEW_TRIAL = record(
 TEST_COUNT = record("TestCount", id=TEXT, total=WHOLE, statuses=map_of(WHOLE), failure_rate=NUMBER)
 
 AUTHOR = "author"
+CHOOSER = "author, operator or admin"
 READER = "author, viewer, operator or admin"
 WORKER = "grader"
 
@@ -212,7 +213,7 @@ GRADERS_ROUTES = (
         path="/graders/<queue>/<name>/activate",
         view=graders.activate,
         about="Go back or forward to a version",
-        who=AUTHOR,
+        who=CHOOSER,
         body=record("Activation", version=WHOLE),
         answers={200: VERSION},
         by_session=True,
@@ -222,7 +223,7 @@ GRADERS_ROUTES = (
         path="/graders/<queue>/<name>/default",
         view=graders.make_default,
         about="Make a grader the default of its queue",
-        who=AUTHOR,
+        who=CHOOSER,
         body=OBJECT,
         answers={200: GRADER},
         by_session=True,

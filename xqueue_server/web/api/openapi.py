@@ -13,6 +13,7 @@ from typing import Any
 from flask import Flask, Response, request
 
 from xqueue_server.web.api.answer import HEADERS
+from xqueue_server.web.api.once import HEADER
 from xqueue_server.web.api.problem import CONTENT_TYPE
 from xqueue_server.web.api.route import JSON, Query, Route
 from xqueue_server.web.api.schema import TEXT, WHOLE, Schema, list_of, record
@@ -29,6 +30,14 @@ PROBLEM = record(
     errors=list_of(record("ProblemOfField", where=TEXT, problem=TEXT)),
     request_id=TEXT,
 )
+
+KEY = {
+    "name": HEADER,
+    "in": "header",
+    "description": "The same key with the same request within a day gets the same answer, and "
+    "nothing is done a second time",
+    "schema": TEXT | {"minLength": 1, "maxLength": 255},
+}
 
 
 def add_description(app: Flask, base: str, routes: Sequence[Route]) -> None:
@@ -81,7 +90,11 @@ def _operation(route: Route, named: dict[str, Schema]) -> dict[str, Any]:
         "operationId": route.view.__name__,
         "summary": route.about,
         "description": f"Who: {route.who}",
-        "parameters": [*_parts(route.path), *(_parameter(q) for q in route.query)],
+        "parameters": [
+            *_parts(route.path),
+            *(_parameter(q) for q in route.query),
+            *([KEY] if route.method == "POST" and not route.answers_secret else []),
+        ],
         "responses": {
             **{str(status): _answer(route, status, named) for status in route.answers},
             "default": {"$ref": "#/components/responses/Problem"},

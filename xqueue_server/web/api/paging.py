@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, TypeVar
 
 from xqueue_server.web.api.call import HIGHEST_ID, ApiCall
@@ -25,6 +26,12 @@ class Page:
     def with_next(self) -> int:
         """Rows to ask for: one more than shown says whether there is a next page."""
         return self.limit + 1
+
+    def of_all(self, everything: Iterable[Item], id_of: Callable[[Item], int]) -> list[Item]:
+        """Of a list that is read as a whole: what `answer` needs, newest first."""
+        newest_first = sorted(everything, key=id_of, reverse=True)
+        older = (i for i in newest_first if self.before is None or id_of(i) < self.before)
+        return list(islice(older, self.with_next))
 
     def answer(
         self,

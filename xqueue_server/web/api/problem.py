@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -10,12 +11,18 @@ from typing import Any
 from flask import Response, g
 from werkzeug.exceptions import HTTPException
 
-from xqueue_server.grader import Problem
+from xqueue_server.models.grader import Problem
+from xqueue_server.web.api.answer import HEADERS
 
-PREFIX = "/api/"
+_PATHS = re.compile(r"/api(/.*)?|/openapi\.json", re.DOTALL)
 CONTENT_TYPE = "application/problem+json"
 CODES = {404: "not-found", 405: "method", 413: "too-large", 415: "media-type"}
 UNAVAILABLE_RETRY_S = 2
+
+
+def is_of_api(path: str) -> bool:
+    """Whether a program has asked, and takes no page for an answer."""
+    return _PATHS.fullmatch(path) is not None
 
 
 class ApiError(Exception):
@@ -51,6 +58,7 @@ def problem(error: ApiError) -> Response:
         json.dumps(document | {"request_id": g.request_id}),
         error.status,
         content_type=CONTENT_TYPE,
+        headers=HEADERS,
     )
     if error.retry_after_s is not None:
         response.headers["Retry-After"] = str(error.retry_after_s)

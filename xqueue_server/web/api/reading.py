@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
-from xqueue_server.grader import Problem
+from xqueue_server.models.grader import Problem
 from xqueue_server.web.api.problem import ApiError
 
 Value = TypeVar("Value")
@@ -66,7 +65,7 @@ class Fields:
 
     def number(self, name: str, least: float, most: float) -> float:
         value: Any = self._document.get(name)
-        if type(value) in (int, float) and math.isfinite(value) and least <= value <= most:
+        if type(value) in (int, float) and least <= value <= most:  # no NaN, nothing infinite
             return float(value)
         self.wrong(name, f"must be a number from {least:g} to {most:g}")
         return least
@@ -110,6 +109,7 @@ def moment_of(value: Any) -> datetime | None:
     """An aware moment that a database can hold; None: it is none."""
     try:
         moment = datetime.fromisoformat(value)
-        return moment if moment.tzinfo and moment.timestamp() > 0 else None
+        is_of_this_time = 1970 < moment.year < 9999  # in UTC it may be of the next year
+        return moment if moment.tzinfo and is_of_this_time else None
     except (TypeError, ValueError, OverflowError):
         return None

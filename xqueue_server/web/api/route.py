@@ -48,3 +48,5 @@ class Route:
     """Of the body and of the answer."""
     by_session: bool = False
     """Whether the session cookie of the XQueue protocol opens it."""
+    answers_secret: bool = False
+    """Whether its answer must not be kept anywhere."""

@@ -9,9 +9,9 @@ from typing import Any
 
 from flask import Response
 
-from xqueue_server import trying
+from xqueue_server.authoring import trying
+from xqueue_server.models.trial import ENDED, MOST_FILES_BYTES, Standing
 from xqueue_server.settings import Settings
-from xqueue_server.trial import ENDED, MOST_FILES_BYTES, Standing
 from xqueue_server.web.api.answer import answer, instant, instant_or_none
 from xqueue_server.web.api.call import HIGHEST_ID, ApiCall
 from xqueue_server.web.api.caller import AUTHOR

@@ -17,6 +17,6 @@ secret database_url "postgresql://xqueue:$(cat secrets/postgres_password)@postgr
 secret redis_password "$(random)"
 # One user, who may do what nudges need (docs/reference/worker.md) and nothing else.
 secret redis_conf "user default off
-user xqueue on >$(cat secrets/redis_password) resetkeys ~rq:* resetchannels &rq:pubsub:* -@all +@read +@write +@connection +@transaction +@pubsub -@dangerous +info"
+user xqueue on >$(cat secrets/redis_password) resetkeys ~rq:* resetchannels -@all +@read +@write +@connection +@transaction -@dangerous +info"
 secret redis_url "redis://xqueue:$(cat secrets/redis_password)@redis:6379/0"
 secret secret_key "$(random)"

@@ -174,7 +174,9 @@ def upgrade() -> None:
         sa.Column("account_id", ROW_ID, nullable=False),
         sa.Column("role", sa.String(length=16), nullable=False),
         sa.Column("course", sa.String(length=255), nullable=False),
-        sa.CheckConstraint("role IN ('viewer', 'operator')", name="ck_course_grants_role"),
+        sa.CheckConstraint(
+            "role IN ('viewer', 'operator', 'proctor')", name="ck_course_grants_role"
+        ),
         sa.ForeignKeyConstraint(
             ["account_id"],
             ["accounts.id"],

@@ -8,17 +8,18 @@ from typing import Any
 
 from flask import Response
 
-from xqueue_server import passwords
-from xqueue_server.access import ADMINISTER
-from xqueue_server.account import Account
+from xqueue_server.accounts import passwords
+from xqueue_server.accounts.access import ADMINISTER
+from xqueue_server.models.account import Account
 from xqueue_server.storage import Transaction, accounts, course_grants
 from xqueue_server.storage.course_grants import CourseGrant
 from xqueue_server.web.api.answer import answer, answer_unless_known, nothing
 from xqueue_server.web.api.call import ApiCall
 from xqueue_server.web.api.operating.grants import GRANTS, Grants, grant_documents, read_grants
+from xqueue_server.web.api.paging import page_of
 from xqueue_server.web.api.reading import SMALL_BYTES, Fields
-from xqueue_server.web.api.route import Route
-from xqueue_server.web.api.schema import ID, TEXT, YES_NO, changes, holding, list_of, record
+from xqueue_server.web.api.route import PAGE, Route
+from xqueue_server.web.api.schema import ID, TEXT, YES_NO, changes, list_of, nullable, page, record
 
 MAX_NAME_CHARS = 128
 MAX_ACCOUNT_BYTES = 128 * 1024
@@ -26,11 +27,18 @@ MAX_ACCOUNT_BYTES = 128 * 1024
 
 def list_accounts(call: ApiCall) -> Response:
     call.caller.require_everywhere(ADMINISTER)
+    asked = page_of(call)
     with call.services.storage.read() as tx:
         found = accounts.all_accounts(tx)
         on_courses = course_grants.of_all(tx)
-    documents = [_document(a, on_courses.get(a.id, [])) for a in found]
-    return answer_unless_known(call.request, {"accounts": documents})
+    return answer(
+        asked.answer(
+            "accounts",
+            asked.of_all(found, lambda account: account.id),
+            lambda account: _document(account, on_courses.get(account.id, [])),
+            lambda account: account.id,
+        )
+    )
 
 
 def show_account(call: ApiCall, name: str) -> Response:
@@ -46,9 +54,10 @@ def show_account(call: ApiCall, name: str) -> Response:
 
 def add_account(call: ApiCall) -> Response:
     call.caller.require_everywhere(ADMINISTER)
-    fields = Fields(call.document(MAX_ACCOUNT_BYTES), ("name", "password", "grants"))
+    fields = Fields(call.document(MAX_ACCOUNT_BYTES), ("name", "password", "email", "grants"))
     name = fields.text("name", most=MAX_NAME_CHARS)
     password = _password(fields) if fields.has("password") else secrets.token_urlsafe(32)
+    email = _email(fields) if fields.has("email") else None
     grants = read_grants(fields, "grants", is_needed=False)
     fields.check()
     password_hash = passwords.hash_password(password)
@@ -59,6 +68,7 @@ def add_account(call: ApiCall) -> Response:
             password_hash=password_hash,
             grants=grants.queues,
             actor=call.caller.actor,
+            email=email,
         )
         for on_course in grants.courses:
             course_grants.grant(tx, name, on_course, actor=call.caller.actor)
@@ -68,8 +78,9 @@ def add_account(call: ApiCall) -> Response:
 
 def change_account(call: ApiCall, name: str) -> Response:
     call.caller.require_everywhere(ADMINISTER)
-    fields = Fields(call.document(SMALL_BYTES), ("password", "active"))
+    fields = Fields(call.document(SMALL_BYTES), ("password", "email", "active"))
     password = _password(fields) if fields.has("password") else None
+    email = _email(fields) if fields.has("email") else None
     active = fields.yes_no("active") if fields.has("active") else None
     fields.check()
     password_hash = None if password is None else passwords.hash_password(password)
@@ -77,6 +88,8 @@ def change_account(call: ApiCall, name: str) -> Response:
         accounts.get(tx, name)
         if password_hash is not None:
             accounts.set_password(tx, name, password_hash, actor=call.caller.actor)
+        if fields.has("email"):
+            accounts.set_email(tx, name, email, actor=call.caller.actor)
         if active is not None:
             accounts.set_active(tx, name, active, actor=call.caller.actor)
         document = _stored_document(tx, name)
@@ -130,6 +143,15 @@ def _password(fields: Fields) -> str:
     return ""
 
 
+def _email(fields: Fields) -> str | None:
+    email = fields.raw("email")
+    if email is None or (isinstance(email, str) and accounts.is_email(email)):
+        return email
+    most = accounts.LONGEST_EMAIL
+    fields.wrong("email", f"must be an e-mail address of {most} characters at most, or null")
+    return None
+
+
 def _stored_document(tx: Transaction, name: str) -> dict[str, Any]:
     account = accounts.get(tx, name)
     return _document(account, course_grants.of_account(tx, account.id))
@@ -139,12 +161,13 @@ def _document(account: Account, on_courses: Sequence[CourseGrant]) -> dict[str, 
     return {
         "id": account.id,
         "name": account.name,
+        "email": account.email,
         "active": account.active,
         "grants": grant_documents(account.grants, on_courses),
     }
 
 
-ACCOUNT = record("Account", id=ID, name=TEXT, active=YES_NO, grants=GRANTS)
+ACCOUNT = record("Account", id=ID, name=TEXT, email=nullable(TEXT), active=YES_NO, grants=GRANTS)
 ADMIN = "admin on all queues"
 GRANTING = record("Granting", grants=GRANTS)
 
@@ -153,9 +176,10 @@ ROUTES = (
         method="GET",
         path="/accounts",
         view=list_accounts,
-        about="Every account with its grants",
+        about="Accounts with their grants, newest first",
         who=ADMIN,
-        answers={200: holding("accounts", ACCOUNT), 304: None},
+        query=PAGE,
+        answers={200: page("accounts", ACCOUNT)},
     ),
     Route(
         method="POST",
@@ -164,7 +188,12 @@ ROUTES = (
         about="Add an account; without a password nobody can sign in with one",
         who=ADMIN,
         body=record(
-            "NewAccount", optional=("password", "grants"), name=TEXT, password=TEXT, grants=GRANTS
+            "NewAccount",
+            optional=("password", "email", "grants"),
+            name=TEXT,
+            password=TEXT,
+            email=nullable(TEXT),
+            grants=GRANTS,
         ),
         answers={201: ACCOUNT},
     ),
@@ -179,6 +208,7 @@ ROUTES = (
                 "AccountInFull",
                 id=ID,
                 name=TEXT,
+                email=nullable(TEXT),
                 active=YES_NO,
                 grants=GRANTS,
                 queues=list_of(TEXT),
@@ -190,9 +220,10 @@ ROUTES = (
         method="PATCH",
         path="/accounts/<name>",
         view=change_account,
-        about="Set the password, disable or enable; either ends its sessions",
+        about="Set the password, disable or enable, either of which ends its sessions; set the "
+        "e-mail address by which an LMS knows who reviews (null: none)",
         who=ADMIN,
-        body=changes("AccountChanges", password=TEXT, active=YES_NO),
+        body=changes("AccountChanges", password=TEXT, email=nullable(TEXT), active=YES_NO),
         answers={200: ACCOUNT},
     ),
     Route(

@@ -7,12 +7,12 @@ from typing import Any
 
 from flask import Response
 
-from xqueue_server import bulk
-from xqueue_server.access import REPAIR
-from xqueue_server.bulk import Act, Done
+from xqueue_server.accounts.access import REPAIR
 from xqueue_server.errors import NotFound
-from xqueue_server.scope import Scope
-from xqueue_server.selection import Selection
+from xqueue_server.models.scope import Scope
+from xqueue_server.models.selection import Selection
+from xqueue_server.repair import bulk
+from xqueue_server.repair.bulk import Act, Done
 from xqueue_server.storage import events, regrades
 from xqueue_server.web.api.answer import answer
 from xqueue_server.web.api.call import ApiCall

@@ -6,9 +6,9 @@ from typing import Any
 
 from flask import Response
 
-from xqueue_server import delivery
-from xqueue_server.access import REPAIR, SEE
-from xqueue_server.callback import Callback, CallbackKind, CallbackState
+from xqueue_server.accounts.access import REPAIR, SEE
+from xqueue_server.callbacks import delivery
+from xqueue_server.models.callback import Callback, CallbackKind, CallbackState
 from xqueue_server.settings import origin_of
 from xqueue_server.storage import callback_pages, callbacks
 from xqueue_server.storage.callbacks import Attempt
@@ -95,7 +95,10 @@ def callback_document(found: Callback) -> dict[str, Any]:
     return {
         "id": found.id,
         "submission_id": found.submission_id,
+        "attempt_id": found.attempt_id,
         "kind": found.kind,
+        "recipient": found.recipient,
+        "purpose": found.purpose,
         "url": found.url,
         "origin": found.origin,
         "state": found.state,
@@ -121,8 +124,11 @@ def attempt_document(attempt: Attempt) -> dict[str, Any]:
 CALLBACK = record(
     "Callback",
     id=ID,
-    submission_id=ID,
+    submission_id=nullable(ID),
+    attempt_id=nullable(ID),
     kind=one_of(CallbackKind),
+    recipient=nullable(TEXT),
+    purpose=nullable(TEXT),
     url=TEXT,
     origin=TEXT,
     state=one_of(CallbackState),

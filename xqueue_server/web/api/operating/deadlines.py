@@ -6,22 +6,22 @@ from typing import Any
 
 from flask import Response
 
-from xqueue_server.access import REPAIR, SEE
+from xqueue_server.accounts.access import REPAIR, SEE
 from xqueue_server.storage import deadlines
 from xqueue_server.storage.course_grants import MOST_CHARS as MOST_COURSE_CHARS
 from xqueue_server.storage.deadlines import Deadline
 from xqueue_server.web.api.answer import (
     answer,
-    answer_unless_known,
     instant,
     instant_or_none,
     nothing,
 )
 from xqueue_server.web.api.call import HIGHEST_ID, ApiCall
+from xqueue_server.web.api.paging import page_of
 from xqueue_server.web.api.problem import ApiError
 from xqueue_server.web.api.reading import SMALL_BYTES, Fields
-from xqueue_server.web.api.route import Query, Route
-from xqueue_server.web.api.schema import ID, INSTANT, TEXT, WHOLE, holding, nullable, record
+from xqueue_server.web.api.route import PAGE, Query, Route
+from xqueue_server.web.api.schema import ID, INSTANT, TEXT, WHOLE, nullable, page, record
 
 MOST_SUBMISSIONS = 10_000_000
 MAX_NOTE_CHARS = 1000
@@ -29,10 +29,12 @@ MAX_NOTE_CHARS = 1000
 
 def list_deadlines(call: ApiCall) -> Response:
     """Past ones too: they teach."""
+    asked = page_of(call)
     with call.services.storage.read() as tx:
         seen = set(call.caller.chosen_queues(tx, SEE, call.parameters("queue")))
         found = [d for d in deadlines.all_deadlines(tx) if d.queue in seen]
-    return answer_unless_known(call.request, {"deadlines": [_document(d) for d in found]})
+    found = asked.of_all(found, lambda deadline: deadline.id)
+    return answer(asked.answer("deadlines", found, _document, lambda deadline: deadline.id))
 
 
 def add_deadline(call: ApiCall) -> Response:
@@ -109,10 +111,10 @@ ROUTES = (
         method="GET",
         path="/deadlines",
         view=list_deadlines,
-        about="Deadlines, the earliest first, past ones too",
+        about="Deadlines, the latest told first, past ones too",
         who="viewer, operator or admin",
-        query=(Query(name="queue", about="Only of this queue", is_repeatable=True),),
-        answers={200: holding("deadlines", DEADLINE), 304: None},
+        query=(Query(name="queue", about="Only of this queue", is_repeatable=True), *PAGE),
+        answers={200: page("deadlines", DEADLINE)},
     ),
     Route(
         method="POST",

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Response
 
-from xqueue_server.access import ADMINISTER, SEE
+from xqueue_server.accounts.access import ADMINISTER, SEE
 from xqueue_server.storage import Transaction, audit
 from xqueue_server.storage.events import Event
 from xqueue_server.web.api.answer import answer, instant

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from xqueue_server.account import Grant, Role
+from xqueue_server.models.account import QUEUE_ROLES, Grant, Role
 from xqueue_server.storage.course_grants import MOST_CHARS, ROLES, CourseGrant
 from xqueue_server.web.api.reading import Fields
 from xqueue_server.web.api.schema import TEXT, Schema, list_of, one_of, record
@@ -47,10 +47,13 @@ def _grant(fields: Fields, where: str, item: Any) -> Grant | CourseGrant | None:
         return None
     keys = set(item) - {"role"}
     if keys == {"queue"} and _is_text(item["queue"], MAX_QUEUE_CHARS):
+        if role not in QUEUE_ROLES:
+            fields.wrong(f"{where}.role", "proctor is a role on courses")
+            return None
         return Grant(role=Role(role), queue=item["queue"])
     if keys == {"course"} and _is_text(item["course"], MOST_CHARS):
         if role not in ROLES:
-            fields.wrong(f"{where}.role", "on a course must be viewer or operator")
+            fields.wrong(f"{where}.role", f"on a course must be one of {', '.join(sorted(ROLES))}")
             return None
         return CourseGrant(role=Role(role), course=item["course"])
     fields.wrong(where, 'must name a queue ("*": every one) or a course, one of the two')
@@ -72,7 +75,7 @@ def grant_documents(
     ]
 
 
-QUEUE_GRANT = record("QueueGrant", role=one_of(Role), queue=TEXT)
+QUEUE_GRANT = record("QueueGrant", role=one_of(QUEUE_ROLES), queue=TEXT)
 GRANT: Schema = {
     "anyOf": [QUEUE_GRANT, record("CourseGrant", role=one_of(sorted(ROLES)), course=TEXT)]
 }

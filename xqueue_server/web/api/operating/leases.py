@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Response
 
-from xqueue_server.access import SEE
+from xqueue_server.accounts.access import SEE
 from xqueue_server.storage import held_leases
 from xqueue_server.storage.held_leases import HeldLease
 from xqueue_server.web.api.answer import answer, instant, instant_or_none

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Response
 
-from xqueue_server.access import SEE
+from xqueue_server.accounts.access import SEE
 from xqueue_server.storage import origins
 from xqueue_server.storage.origins import Origin
 from xqueue_server.web.api.answer import answer_unless_known, instant_or_none

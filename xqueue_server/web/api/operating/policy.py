@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from xqueue_server.grader import FORGEABLE, ISOLATIONS
-from xqueue_server.manifest_rules import RUNTIMES
+from xqueue_server.models.grader import FORGEABLE, ISOLATIONS
+from xqueue_server.models.manifest_rules import RUNTIMES
 from xqueue_server.settings import Settings, origin_of
 from xqueue_server.storage.policies import Policy
 from xqueue_server.web.api.reading import Fields

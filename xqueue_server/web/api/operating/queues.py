@@ -9,12 +9,17 @@ from typing import Any
 
 from flask import Response
 
-from xqueue_server.access import ADMINISTER, REPAIR, SEE
-from xqueue_server.queue import NAME, Queue
+from xqueue_server.accounts.access import ADMINISTER, REPAIR, SEE
+from xqueue_server.models.queue import NAME, Queue
+from xqueue_server.models.submission import (
+    LEAST_PRIORITY,
+    MOST_PRIORITY,
+    UNFINISHED,
+    SubmissionState,
+)
 from xqueue_server.storage import Transaction, browsing, ordering, policies, queues
 from xqueue_server.storage.course_grants import MOST_CHARS
 from xqueue_server.storage.policies import Policy
-from xqueue_server.submission import LEAST_PRIORITY, MOST_PRIORITY, UNFINISHED, SubmissionState
 from xqueue_server.web.api.answer import (
     answer,
     answer_unless_known,

@@ -6,9 +6,9 @@ from typing import Any
 
 from flask import Response
 
-from xqueue_server.access import SEE
+from xqueue_server.accounts.access import SEE
 from xqueue_server.errors import NotFound
-from xqueue_server.regrade import RegradeBatch, RegradeState
+from xqueue_server.models.regrade import RegradeBatch, RegradeState
 from xqueue_server.storage import regrades
 from xqueue_server.web.api.answer import answer, answer_unless_known, instant
 from xqueue_server.web.api.call import HIGHEST_ID, ApiCall

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Response
 
-from xqueue_server.access import SEE
+from xqueue_server.accounts.access import SEE
 from xqueue_server.instant import to_datetime
 from xqueue_server.storage import load
 from xqueue_server.storage.load import LoadMinute

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from xqueue_server.access import SEE
-from xqueue_server.account import Role
-from xqueue_server.callback import Callback
-from xqueue_server.scope import Scope
+from xqueue_server.accounts.access import SEE
+from xqueue_server.models.account import Role
+from xqueue_server.models.callback import Callback
+from xqueue_server.models.scope import Scope
+from xqueue_server.models.submission import Submission
 from xqueue_server.storage import Transaction, callbacks, submissions
-from xqueue_server.submission import Submission
+from xqueue_server.storage.callback_pages import is_visible
 from xqueue_server.web.api.call import HIGHEST_ID, ApiCall
 from xqueue_server.web.api.problem import ApiError
 
@@ -29,12 +30,11 @@ def submission_for(
 def callback_for(
     call: ApiCall, tx: Transaction, callback_id: int, roles: frozenset[Role] = SEE
 ) -> Callback:
-    """By its submission. Raises: ApiError 404, 403."""
+    """By its submission or its attempt's course. Raises: ApiError 404, 403."""
     found = callbacks.find(tx, callback_id) if callback_id <= HIGHEST_ID else None
-    of = submissions.find(tx, found.submission_id) if found else None
-    if found is None or of is None or not _covers(call.caller.scope(tx, SEE), of):
+    if found is None or not is_visible(tx, found, call.caller.scope(tx, SEE)):
         _missing("Callback", callback_id)
-    if roles != SEE and not _covers(call.caller.scope(tx, roles), of):
+    if roles != SEE and not is_visible(tx, found, call.caller.scope(tx, roles)):
         _forbidden(roles)
     return found
 

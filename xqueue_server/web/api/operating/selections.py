@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from xqueue_server import selection
 from xqueue_server.errors import InvalidRequest
-from xqueue_server.selection import Selection
+from xqueue_server.models import selection
+from xqueue_server.models.selection import Selection
 from xqueue_server.web.api.call import ApiCall
 from xqueue_server.web.api.problem import ApiError
 from xqueue_server.web.api.reading import Fields

@@ -9,10 +9,17 @@ from typing import Any
 
 from flask import Response
 
-from xqueue_server import expected_wait, holding, line, regrading, why_waiting
-from xqueue_server.access import REPAIR, SEE
-from xqueue_server.scope import EVERYTHING
-from xqueue_server.selection import Selection
+from xqueue_server.accounts.access import REPAIR, SEE
+from xqueue_server.models.scope import EVERYTHING
+from xqueue_server.models.selection import Selection
+from xqueue_server.models.submission import (
+    LEAST_PRIORITY,
+    MOST_PRIORITY,
+    HoldReason,
+    Submission,
+    SubmissionState,
+)
+from xqueue_server.repair import regrading
 from xqueue_server.storage import (
     Transaction,
     events,
@@ -23,13 +30,8 @@ from xqueue_server.storage import (
     submissions,
 )
 from xqueue_server.storage.results import Disposition, Result
-from xqueue_server.submission import (
-    LEAST_PRIORITY,
-    MOST_PRIORITY,
-    HoldReason,
-    Submission,
-    SubmissionState,
-)
+from xqueue_server.submissions import holding, line, why_waiting
+from xqueue_server.submissions.why_waiting import Reason, ReasonCode
 from xqueue_server.web.api.answer import answer, answer_unless_known, instant, instant_or_none
 from xqueue_server.web.api.call import ApiCall
 from xqueue_server.web.api.operating.seeing import submission_for
@@ -53,7 +55,7 @@ from xqueue_server.web.api.schema import (
     page,
     record,
 )
-from xqueue_server.why_waiting import Reason, ReasonCode
+from xqueue_server.workload import expected_wait
 
 MAX_REASON_CHARS = regrading.MAX_REASON_CHARS
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from flask import Response
 
-from xqueue_server import timeline
-from xqueue_server.regrade import Regrade, RegradeState
+from xqueue_server.models.regrade import Regrade, RegradeState
 from xqueue_server.storage.timings import Timing
-from xqueue_server.timeline import Sending, Step, StepKind
+from xqueue_server.submissions import timeline
+from xqueue_server.submissions.timeline import Sending, Step, StepKind
 from xqueue_server.web.api.answer import answer_unless_known, instant, instant_or_none
 from xqueue_server.web.api.call import ApiCall
 from xqueue_server.web.api.operating.callbacks import (

@@ -7,26 +7,27 @@ from typing import Any
 
 from flask import Response
 
-from xqueue_server.access import ADMINISTER
-from xqueue_server.account import ALL_QUEUES
-from xqueue_server.api_token import ApiToken, new_token, token_hash
+from xqueue_server.accounts.access import ADMINISTER
 from xqueue_server.errors import NotFound
 from xqueue_server.instant import to_datetime
+from xqueue_server.models.account import ALL_QUEUES
+from xqueue_server.models.api_token import ApiToken, new_token, token_hash
 from xqueue_server.storage import tokens
 from xqueue_server.web.api.answer import answer, instant, instant_or_none, nothing
 from xqueue_server.web.api.call import HIGHEST_ID, ApiCall
 from xqueue_server.web.api.operating.accounts import MAX_NAME_CHARS
 from xqueue_server.web.api.operating.grants import QUEUE_GRANT, grant_documents, read_grants
+from xqueue_server.web.api.paging import page_of
 from xqueue_server.web.api.reading import SMALL_BYTES, Fields
-from xqueue_server.web.api.route import Route
+from xqueue_server.web.api.route import PAGE, Route
 from xqueue_server.web.api.schema import (
     ID,
     INSTANT,
     TEXT,
     extended,
-    holding,
     list_of,
     nullable,
+    page,
     record,
 )
 
@@ -36,9 +37,11 @@ LONGEST_LIFETIME = timedelta(days=366)
 
 def list_tokens(call: ApiCall) -> Response:
     """Those of the account itself; an administrator's list has everybody's."""
+    asked = page_of(call)
     with call.services.storage.read() as tx:
-        found = [t for t in tokens.all_tokens(tx) if _is_mine(call, t)]
-    return answer({"tokens": [_document(t) for t in found]})
+        mine = [t for t in tokens.all_tokens(tx) if _is_mine(call, t)]
+    found = asked.of_all(mine, lambda token: token.id)
+    return answer(asked.answer("tokens", found, _document, lambda token: token.id))
 
 
 def make_token(call: ApiCall) -> Response:
@@ -123,9 +126,11 @@ ROUTES = (
         method="GET",
         path="/tokens",
         view=list_tokens,
-        about="One's own tokens without their secrets; an administrator's list has everybody's",
+        about="One's own tokens without their secrets, newest first; an administrator's list has "
+        "everybody's",
         who="every account",
-        answers={200: holding("tokens", TOKEN)},
+        query=PAGE,
+        answers={200: page("tokens", TOKEN)},
     ),
     Route(
         method="POST",
@@ -141,6 +146,7 @@ ROUTES = (
             expires_at=INSTANT,
         ),
         answers={201: extended(TOKEN, "MadeToken", token=TEXT)},
+        answers_secret=True,
     ),
     Route(
         method="DELETE",

@@ -9,11 +9,10 @@ from typing import Any
 
 from flask import Response
 
-from xqueue_server import workforce
-from xqueue_server.access import REPAIR, SEE
-from xqueue_server.account import ALL_QUEUES
-from xqueue_server.grader import Problem
-from xqueue_server.scope import Scope
+from xqueue_server.accounts.access import REPAIR, SEE
+from xqueue_server.models.account import ALL_QUEUES
+from xqueue_server.models.grader import Problem
+from xqueue_server.models.scope import Scope
 from xqueue_server.storage import Transaction, queues, readiness, workers
 from xqueue_server.storage.workers import AnnouncedWorker, HostAnnouncement, Wish, WorkerHost
 from xqueue_server.web.api.answer import answer, answer_unless_known, instant, nothing
@@ -36,6 +35,7 @@ from xqueue_server.web.api.schema import (
     one_of,
     record,
 )
+from xqueue_server.workload import workforce
 
 MAX_ANNOUNCEMENT_BYTES = 256 * 1024
 
@@ -59,7 +59,9 @@ def announce_host(call: ApiCall, host: str) -> Response:
     return answer(
         {
             "beat_s": workforce.BEAT_S,
-            "wishes": [{"queue": w.queue, "count": w.count} for w in wanted],
+            "wishes": [
+                {"queue": w.queue, "count": w.count, "at": instant(w.wished_at)} for w in wanted
+            ],
             "desired": [
                 {
                     "queue": d.queue,
@@ -251,7 +253,7 @@ ANNOUNCEMENT = record(
 ORDERS = record(
     "HostOrders",
     beat_s=WHOLE,
-    wishes=list_of(record("HostWish", queue=TEXT, count=WHOLE)),
+    wishes=list_of(record("HostWish", queue=TEXT, count=WHOLE, at=INSTANT)),
     desired=list_of(
         record("QueueNeed", queue=TEXT, workers=WHOLE, reason=TEXT, hosts_workers=WHOLE)
     ),

@@ -1,0 +1,1 @@
+"""HTTP faces of proctoring: Flask blueprints that parse, call a stage, and answer."""

@@ -1,0 +1,1 @@
+"""What course teams do: publish graders, try them, and hear of their faults."""

@@ -1,0 +1,1 @@
+"""What this process tells about itself: logs, metrics, traces, errors."""

@@ -1,0 +1,1 @@
+"""The way of a submission: taken in, leased, graded, explained."""

@@ -1,0 +1,1 @@
+"""What time alone makes necessary: expiring, sweeping, removing what may no longer be kept."""

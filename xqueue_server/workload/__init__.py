@@ -1,0 +1,1 @@
+"""How much work there is and will be, and the workers that it wants."""
