@@ -1,8 +1,8 @@
 """What the kernel still has to free of boxes whose runs are over.
 
-A learner may fill a box with so many folders that freeing them outlasts the run by far. Everything
-in the box is dead then and the verdict is decided, so nobody waits: what is left is kept here and
-looked at again. Only when very much piles up, or something stays for good, is that a failure.
+On a busy host the kernel may take long to free what a learner has put into a box. Everything in it
+is dead then and the verdict is decided, so nobody waits: what is left is kept here and looked at
+again. Only when very much piles up, or something stays for good, is that a failure.
 """
 
 from __future__ import annotations

@@ -39,10 +39,6 @@ SYSTEM_PYTHON = Path("/usr/bin/python3")
 PROBE_S = 10.0
 STDERR_BYTES = 4096
 
-ALWAYS_UNENFORCED = (
-    "the number of files in a box's scratch space is not limited, only their size",
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BubblewrapHost:
@@ -121,7 +117,7 @@ class BubblewrapBackend(SandboxBackend):
                 "no --disable-userns here: only the system call filter forbids namespaces in boxes"
             )
         return BackendDescription(
-            name="bubblewrap", version=host.version, unenforced=(*missing, *ALWAYS_UNENFORCED)
+            name="bubblewrap", version=host.version, unenforced=tuple(missing)
         )
 
     def reap(self) -> int:

@@ -11,8 +11,8 @@ WARNINGS="-std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wshadow -Wformat=2 \
     -Wstrict-prototypes -Wmissing-prototypes"
 PARSERS="bytes.c json.c base64.c frames.c"
 SOURCES="xq.c $PARSERS watch.c program.c start.c becoming.c files.c execute.c session.c \
-    by_uid.c by_container.c by_box.c dying.c memory.c in_box.c slot.c python_host.c commands.c \
-    readable.c"
+    by_uid.c by_container.c by_box.c scratch.c dying.c memory.c in_box.c slot.c python_host.c \
+    commands.c readable.c"
 
 if [ "${1:-}" = test ]; then
     program=$(mktemp -d)

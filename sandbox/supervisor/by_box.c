@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,15 +23,13 @@
 #include "isolation.h"
 #include "layout.h"
 #include "memory.h"
+#include "scratch.h"
 
 #define JOIN_SESSION_KEYRING 1
-#define NO_UID ((long)-1)
 #define MOST_UID 4294967294.0
 /* A killed box is gone within milliseconds, unless the kernel has much of it to free. */
 #define PROMPT_S 0.5
 #define LOOK_AGAIN_S 0.1
-/* How long the folders of a box may take to be emptied before it is killed. */
-#define LEAVE_S 2.0
 /* How long a program waits for the memory of the box before it. */
 #define MEMORY_PATIENCE_S 2.0
 /* What is left of boxes when another is opened: one less than this. */
@@ -82,7 +79,7 @@ struct box {
 };
 
 static struct box grader_box, learner_box;
-/* Pidfds of the first processes of boxes in which nothing runs any more, but which the kernel has
+/* Pidfds of the last processes of boxes in which nothing runs any more, but which the kernel has
  * not freed yet. */
 static int remains[] = {-1, -1, -1, -1};
 static size_t remain_count;
@@ -225,16 +222,6 @@ static void forget_keys(void) {
         not_become_errno("no session keyring for a box");
 }
 
-/* Without a change of groups and umask beyond it: bubblewrap makes the box's own. */
-static void leave_root(long uid) {
-    gid_t group = (gid_t)uid;
-    if (uid == NO_UID)
-        return;
-    if (setgroups(0, NULL) < 0 || setresgid(group, group, group) < 0 ||
-        setresuid((uid_t)uid, (uid_t)uid, (uid_t)uid) < 0)
-        not_become(START_FAILED, "another uid is refused");
-}
-
 static int memory_file(const void *data, size_t size) {
     int fd = memfd_create("xq", MFD_CLOEXEC);
     if (fd < 0 || !write_all(fd, data, size) || lseek(fd, 0, SEEK_SET) < 0)
@@ -249,12 +236,14 @@ static void add_option(struct words *command, const char *option, double number)
     add_word(command, text);
 }
 
-static void add_tmpfs(struct words *command, const char *path, double size) {
-    add_option(command, "--size", size);
-    add_word(command, "--perms");
-    add_word(command, "0700");
-    add_word(command, "--tmpfs");
-    add_word(command, path);
+static void add_scratch(struct words *command, const struct scratch *all, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        char source[SCRATCH_PATH_BYTES];
+        scratch_source(source, &all[i]);
+        add_word(command, "--bind");
+        add_word(command, source);
+        add_word(command, all[i].path);
+    }
 }
 
 /* Ourselves, at one place in every box. In an image we are there already, for everybody to read; a
@@ -423,12 +412,20 @@ static void note_remains_gone(void *context) {
 /* All of it is dead, and only the kernel is still at work: that is nobody's failure, and nothing
  * to wait for. */
 static void leave_box(struct box *box) {
+    int last_fd = box->init_fd, outer_fd = -1;
+    /* Its bubblewrap ends after the box's first process, and holds the folders as long. */
+    if (!box->child.ended)
+        outer_fd = (int)syscall(SYS_pidfd_open, box->child.pid, 0);
     forget_box(box);
+    if (outer_fd >= 0) {
+        close(box->init_fd);
+        last_fd = outer_fd;
+    }
     for (size_t i = 0; i < sizeof remains / sizeof *remains; i++)
         if (remains[i] < 0) {
-            remains[i] = box->init_fd;
+            remains[i] = last_fd;
             remain_count++;
-            watch_on(box->init_fd, READABLE, note_remains_gone, &remains[i]);
+            watch_on(last_fd, READABLE, note_remains_gone, &remains[i]);
             return;
         }
     /* Cannot be: there was room when a box was opened, and at the end there are two. */
@@ -443,6 +440,13 @@ static bool nothing_remains(void *context) {
 static bool there_is_room(void *context) {
     (void)context;
     return remain_count < MOST_REMAINS;
+}
+
+/* Nothing runs in it, and it has a known first process. */
+static bool box_is_dying(const struct box *box) {
+    if (box->init_fd < 0)
+        return false;
+    return box->init_gone ? process_is_dying(box->child.pid) : tree_is_dying(box->init_pid);
 }
 
 bool await_remains_of_boxes(double until) { return watch_until(nothing_remains, NULL, until); }
@@ -460,7 +464,7 @@ static bool end_box(struct box *box, double until, struct failure *failure) {
     }
     bool gone = watch_until(box_is_gone, box, fmin(until, now() + PROMPT_S));
     for (int dying = 0; !gone;) {
-        dying = box->init_fd >= 0 && tree_is_dying(box->init_pid) ? dying + 1 : 0;
+        dying = box_is_dying(box) ? dying + 1 : 0;
         if (dying == 2) {
             leave_box(box);
             return true;
@@ -489,6 +493,8 @@ static int code_of(const struct box *box) {
 static void become_grader(void *context) {
     struct box_start *start = context;
     struct words command = {0};
+    const struct scratch scratch[] = {{GRADE_DIR, GRADE_BYTES, GRADE_FILES},
+                                      {SCRATCH_DIR, settings.limits.scratch_bytes, MOST_FILES}};
     set_oom_score(GRADER_OOM_SCORE);
     arrange_descriptors((int[]){start->files_fd, start->grader->log_fd, start->grader->log_fd,
                                 start->grader->channel_fd, start->report_fd},
@@ -496,15 +502,14 @@ static void become_grader(void *context) {
     int status_fd = keep_descriptor(start->status_fd);
     begin_command(&command);
     add_words(&command, &settings.grader_options);
-    add_tmpfs(&command, GRADE_DIR, GRADE_BYTES);
-    add_tmpfs(&command, SCRATCH_DIR, settings.limits.scratch_bytes);
+    add_scratch(&command, scratch, 2);
     add_xq(&command);
     add_word(&command, "--chdir");
     add_word(&command, "/");
     join(&settings.grader_cgroups);
     apply_grader_limits();
     forget_keys();
-    leave_root(settings.grader_uid);
+    open_scratch(scratch, 2, settings.grader_uid);
     exec_box(&command, status_fd, "--place");
 }
 
@@ -528,6 +533,8 @@ static void become_first_of_learners_box(void *context) {
     struct box_start *start = context;
     struct words command = {0};
     double whole = settings.limits.scratch_bytes, small = (double)(long)(whole / 4);
+    const struct scratch scratch[] = {{BOX_DIR, whole - small, MOST_FILES},
+                                      {LEARNER_TMP_DIR, small, MOST_FILES}};
     set_oom_score(LEARNER_OOM_SCORE);
     int null_fd = must_open("/dev/null", O_RDWR);
     /* bubblewrap says on stderr why it could not set up the box. */
@@ -535,8 +542,7 @@ static void become_first_of_learners_box(void *context) {
     int status_fd = keep_descriptor(start->status_fd);
     begin_command(&command);
     add_word(&command, "--as-pid-1");
-    add_tmpfs(&command, BOX_DIR, whole - small);
-    add_tmpfs(&command, LEARNER_TMP_DIR, small);
+    add_scratch(&command, scratch, 2);
     add_xq(&command);
     add_word(&command, "--chdir");
     add_word(&command, BOX_DIR);
@@ -546,7 +552,7 @@ static void become_first_of_learners_box(void *context) {
                           .scratch_bytes = (uint64_t)whole};
     apply_learner_limits(&most);
     forget_keys();
-    leave_root(settings.learner_uid);
+    open_scratch(scratch, 2, settings.learner_uid);
     exec_box(&command, status_fd, "--box");
 }
 
@@ -640,25 +646,12 @@ static bool box_can_stay(const struct program *program) {
            !learner_box.child.ended;
 }
 
-static bool learner_is_gone(void *context) {
-    (void)context;
-    return learner_box.hung_up || learner_box.child.ended;
-}
-
-/* Its folders are emptied first, as far as the time allows, where a program has been in it. */
-static bool end_learner_box(double until, struct failure *failure) {
-    if (learner_box.open && learner_box.told && !learner_is_gone(NULL) &&
-        send_order(&(struct order){.kind = ORDER_LEAVE}, NULL, 0))
-        watch_until(learner_is_gone, NULL, fmin(until, now() + LEAVE_S));
-    return end_box(&learner_box, until, failure);
-}
-
 /* What a program left for the kernel to do is done in its learner's time. */
 static enum made_room make_room(const struct program *program, double run_until,
                                 struct failure *failure) {
     if (box_can_stay(program))
         return ROOM;
-    if (!end_learner_box(now() + KILL_PATIENCE_S, failure))
+    if (!end_box(&learner_box, now() + KILL_PATIENCE_S, failure))
         return ROOM_FAILED;
     /* The memory of the last one may still be in use, which the next would have to do without. */
     double patient_until = fmin(run_until, now() + MEMORY_PATIENCE_S);
@@ -765,7 +758,7 @@ static bool end(struct cell *cell, double until, struct failure *failure) {
 }
 
 static bool end_all(double until, struct failure *failure) {
-    bool ended = end_learner_box(until, failure);
+    bool ended = end_box(&learner_box, until, failure);
     return end_box(&grader_box, fmax(until, now() + KILL_PATIENCE_S), failure) && ended;
 }
 

@@ -123,20 +123,6 @@ static void collect(const struct order *order, const int *fds) {
     bytes_free(&text);
 }
 
-static void empty_folders(void *context) {
-    (void)context;
-    empty_folder(BOX_DIR);
-    empty_folder(LEARNER_TMP_DIR);
-}
-
-/* What is left in a file system goes with it, but the kernel frees a deep tree of folders from its
- * top again and again where others want the processor: seconds of work become minutes. */
-static noreturn void leave(void) {
-    struct failure unheard;
-    fork_for(empty_folders, NULL, &unheard);
-    _exit(0);
-}
-
 /* The number of descriptors received, -1 when nobody will order anything any more. */
 static int receive_order(struct order *order, int *fds) {
     union {
@@ -170,8 +156,6 @@ static void obey(void *context) {
         collect(&order, fds);
     else if (order.kind == ORDER_KILL)
         kill(-1, SIGKILL); /* its end is told like any other */
-    else if (order.kind == ORDER_LEAVE && !program_runs)
-        leave();
     for (int i = 0; i < count; i++)
         close(fds[i]);
 }

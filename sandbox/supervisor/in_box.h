@@ -4,12 +4,7 @@
 
 #include "program.h"
 
-enum order_kind {
-    ORDER_RUN = 'r',
-    ORDER_KILL = 'k',
-    ORDER_COLLECT = 'c',
-    ORDER_LEAVE = 'l' /* to empty its folders and end */
-};
+enum order_kind { ORDER_RUN = 'r', ORDER_KILL = 'k', ORDER_COLLECT = 'c' };
 
 /* One packet on ORDERS_FD, between two processes of one binary. */
 struct order {

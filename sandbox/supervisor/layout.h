@@ -20,6 +20,10 @@
 
 /* Room for a directory grader's files, which are at most a third of it. */
 #define GRADE_BYTES (48 * 1024 * 1024)
+/* As many as a directory grader has files and folders, and the library's. */
+#define GRADE_FILES 20000
+/* Files, folders and links in each of the other writable folders. */
+#define MOST_FILES 2000
 /* bubblewrap itself, the first process of the box, and the program. */
 #define BOX_OVERHEAD_PIDS 3
 

@@ -18,5 +18,9 @@ BOX_DIR = "/box"
 LEARNER_TMP_DIR = "/tmp"  # noqa: S108 - a tmpfs of a container, the learner's own
 GRADE_BYTES = 48 * 1024 * 1024
 """Room for a directory grader's files, which are at most a third of it."""
+GRADE_FILES = 20000
+"""As many as a directory grader has files and folders, and the library's."""
+MOST_FILES = 2000
+"""Files, folders and links in each of the other writable folders."""
 BOX_OVERHEAD_PIDS = 3
 """bubblewrap itself, the first process of the box, and the program."""

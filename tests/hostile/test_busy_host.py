@@ -1,4 +1,4 @@
-"""What the kernel does slowly, and then on a busy host without end."""
+"""What the kernel could be kept busy with on a busy host, long after its run."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_deep_folders_are_gone_for_the_next_program_and_the_next_run(
 ) -> None:
     with open_bench(bubblewrap_backend, Engine.BUBBLEWRAP) as bench:
         results = list(try_cases(bench, [DEEP_FOLDERS] * TIMES, at_once=AT_ONCE))
-    assert [result.outcome for result in results] == [CaseOutcome.DEVIATES] * TIMES, [
+    assert [result.outcome for result in results] == [CaseOutcome.PASSED] * TIMES, [
         result.detail for result in results
     ]
     bubblewrap_backend.settle()

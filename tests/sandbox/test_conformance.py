@@ -90,5 +90,6 @@ def test_bubblewrap_keeps_the_promises_without_root_and_says_what_is_missing(bub
     unenforced, results = json.loads(done.stdout)
     assert [result for result in results if result[1] == "failed"] == []
     assert len(results) == len(CASES)
+    assert ["file-count-limit", "passed"] in [result[:2] for result in results]
     assert any("memory" in sentence for sentence in unenforced)
     assert any("host uid" in sentence for sentence in unenforced)

@@ -17,8 +17,10 @@ from sandbox.supervisor.layout import (
     BOX_DIR,
     GRADE_BYTES,
     GRADE_DIR,
+    GRADE_FILES,
     GRADER_UID,
     LEARNER_TMP_DIR,
+    MOST_FILES,
     SCRATCH_DIR,
     XQ_PATH,
 )
@@ -30,7 +32,6 @@ SPARE_PIDS = 16
 """For supervisor and grader, beside the learner's."""
 GVISOR_PIDS = 512
 """gVisor's own threads count, and it dies when it may not have them."""
-MAX_FILES_IN_SCRATCH = 2000
 OPEN_FILES = 256
 NO_LASTING_IPC = {
     "kernel.shm_rmid_forced": "1",
@@ -195,10 +196,9 @@ def _tmpfs(spec: ContainerSpec, learner_uid: int) -> dict[str, str]:
     if spec.role is not Role.LEARNER:
         places[SCRATCH_DIR] = f"{_owned_by(GRADER_UID)},exec,size={spec.scratch_bytes}"
         if not spec.has_own_files:
-            # As many inodes as a directory grader has files and folders, and the library's.
             places[GRADE_DIR] = (
                 f"nosuid,nodev,mode=0700,uid={GRADER_UID},gid={GRADER_UID},exec,size={GRADE_BYTES},"
-                f"nr_inodes=20000"
+                f"nr_inodes={GRADE_FILES}"
             )
     else:
         # Nothing of the grader exists here, whatever the image carries.
@@ -215,4 +215,4 @@ def _learners_places(scratch_bytes: int, uid: int) -> dict[str, str]:
 
 
 def _owned_by(uid: int) -> str:
-    return f"nosuid,nodev,nr_inodes={MAX_FILES_IN_SCRATCH},mode=0700,uid={uid},gid={uid}"
+    return f"nosuid,nodev,nr_inodes={MOST_FILES},mode=0700,uid={uid},gid={uid}"

@@ -6,21 +6,11 @@ from sandbox.hostile.case import Deviation, Engine, Expected, Group, HostileCase
 
 GVISOR_FILES = "files are memory of gVisor's kernel, and gone with the container"
 
-NO_CAP_ON_FILES = (
-    "bubblewrap's tmpfs takes no inode limit; the files are kernel memory of the box, "
-    "charged to its memory cgroup, and gone with it"
-)
-
 
 def _no_cap(gain: str) -> dict[Engine, Deviation]:
     """Where files are bounded by the memory they take and not by their number."""
-    in_boxes = Deviation(reason=NO_CAP_ON_FILES, expected=Expected(gains=frozenset({gain})))
-    in_gvisor = Expected(verdicts=frozenset({"exited", "memory"}), gains=frozenset({gain}))
-    return {
-        Engine.BUBBLEWRAP: in_boxes,
-        Engine.BOX: in_boxes,
-        Engine.GVISOR: Deviation(reason=GVISOR_FILES, expected=in_gvisor),
-    }
+    expected = Expected(verdicts=frozenset({"exited", "memory"}), gains=frozenset({gain}))
+    return {Engine.GVISOR: Deviation(reason=GVISOR_FILES, expected=expected)}
 
 
 CASES = (
@@ -99,11 +89,8 @@ if made == 20000:
         attack="nests folders as deep as it can, unreadable, and links them crosswise",
         outcome="the next program finds an empty folder",
         deviations={
-            engine: Deviation(reason=reason, expected=verdicts("exited", "memory", "time"))
-            for engine, reason in (
-                (Engine.BUBBLEWRAP, NO_CAP_ON_FILES),
-                (Engine.BOX, NO_CAP_ON_FILES),
-                (Engine.GVISOR, GVISOR_FILES),
+            Engine.GVISOR: Deviation(
+                reason=GVISOR_FILES, expected=verdicts("exited", "memory", "time")
             )
         },
         plan=hostile(
