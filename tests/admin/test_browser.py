@@ -169,6 +169,7 @@ def test_everything_can_be_done_with_the_keyboard_alone(site: Installation, tab:
     page.keyboard.type("a password that is in no log")
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="Overview").wait_for()
+    page.wait_for_load_state()  # the page's script has run: it must not take the focus elsewhere
 
     page.keyboard.press("Tab")
     expect(page.locator(".skip")).to_be_focused()
@@ -359,6 +360,20 @@ def test_a_table_is_read_on_a_phone_without_scrolling_it(
     assert cell.evaluate("cell => getComputedStyle(cell, '::before').content") == '"Learner"'
     box = tab.page.locator(".scroll").first
     assert box.evaluate("box => box.scrollWidth <= box.clientWidth")
+    tab.page.context.close()
+    assert tab.complaints == []
+
+
+def test_the_menu_shows_on_a_phone_where_one_is(browser: Browser, site: Installation) -> None:
+    tab = open_tab(browser, site.url, viewport={"width": 390, "height": 844})
+    tab.sign_in()
+    tab.go("/admin/events")
+
+    here = tab.page.locator(".nav [aria-current]")
+    expect(here).to_have_text("Audit log")
+    expect(here).to_be_in_viewport(ratio=1)
+    tab.page.keyboard.press("Tab")
+    expect(tab.page.locator(".skip")).to_be_focused()
     tab.page.context.close()
     assert tab.complaints == []
 

@@ -79,7 +79,16 @@
     button.textContent = "Copied";
     setTimeout(() => (button.textContent = "Copy"), 1500);
   });
-  document.querySelector(".nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
+  // The page's own place in a menu that is longer than its room. Not by scrollIntoView: the Tab key
+  // would go on from there, past the link that skips the menu.
+  const here = document.querySelector(".nav [aria-current]");
+  for (const room of here ? [here.closest("nav"), here.closest(".side")] : []) {
+    const inner = here.getBoundingClientRect();
+    const outer = room.getBoundingClientRect();
+    room.scrollLeft += (inner.left + inner.right - outer.left - outer.right) / 2;
+    room.scrollTop += (inner.top + inner.bottom - outer.top - outer.bottom) / 2;
+  }
 
   // What is not filtered by does not stand in the address.
   for (const form of document.querySelectorAll("form[role=search]")) {
